@@ -1,0 +1,1 @@
+"""Read: what this host is. Everything here only reads; what cannot be known is None, never a guess."""
