@@ -6,33 +6,22 @@ root is. Below a root other than "/" links are resolved as a chroot would, so th
 
 from __future__ import annotations
 
-import errno
 import os
-import signal
 import stat
-import subprocess
 import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from gpuctl_host.data import frozen
-from gpuctl_host.errors import KernelRefused, KernelStuck, NotLive, OutsideRoot, ToolError
+from gpuctl_host.errors import NotLive, OutsideRoot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gpuctl_host.command import Result
 
 _LINKS_MAX = 40  # what Linux allows in one path walk (path_resolution(7))
+_DEPTH_MAX = 32  # folders deeper than sysfs has any are not remembered by their parents
 _READ_MAX = 64 * 1024 * 1024
-
-
-@frozen
-class Result:
-    """What a command answered."""
-
-    argv: tuple[str, ...]
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 class Host:
@@ -76,7 +65,13 @@ class Host:
         """The real place of a folder; remembered for /sys/devices-like depths, forgotten on every write."""
         known = self._dirs.get(path)
         if known is None:
-            known = self._dirs[path] = self._walk(path)
+            head, _, tail = path.rpartition("/")
+            if tail in ("", ".", "..") or path.count("/") > _DEPTH_MAX:
+                known = self._walk(path)
+            else:  # most folders are no links themselves, and their parents are known already
+                real = f"{self._directory(head) if head else self.root}/{tail}"
+                known = self._walk(path) if os.path.islink(real) else real
+            self._dirs[path] = known
         return known
 
     def _walk(self, path: str) -> str:
@@ -140,6 +135,31 @@ class Host:
         data = self.read_bytes(path, limit)
         return None if data is None else data.decode("utf-8", "replace")
 
+    def attributes(self, folder: str, names: Iterable[str]) -> dict[str, str]:
+        """Return the stripped text of each small file of ``folder`` that can be read; the fast way through sysfs.
+
+        Args:
+            folder: absolute, as the host names it.
+            names: files in it, never paths; a link is not followed (sysfs attributes are none). The first 64 KiB count.
+        """
+        try:
+            real = folder if self.root == "/" else self._directory(folder)
+        except OutsideRoot:
+            return {}
+        found = {}
+        for name in names:
+            try:
+                fd = os.open(f"{real}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+            except (OSError, ValueError):
+                continue
+            try:
+                found[name] = os.read(fd, 65536).decode("utf-8", "replace").strip()
+            except OSError:
+                continue
+            finally:
+                os.close(fd)
+        return found
+
     def word(self, path: str) -> str | None:
         """Return a one-line file without its white space; None if missing, unreadable or empty."""
         text = self.read(path, 65536)
@@ -174,7 +194,7 @@ class Host:
         return found is not None and stat.S_ISDIR(found.st_mode)
 
     def stat(self, path: str, *, follow: bool = True) -> os.stat_result | None:
-        """Return what stat(2) says, or None."""
+        """Return the state of a file (see stat(2)), or None if it cannot be had."""
         try:
             return os.stat(self.real(path, follow=follow), follow_symlinks=follow)
         except (OSError, OutsideRoot, ValueError):
@@ -195,6 +215,32 @@ class Host:
                 return f"{folder}/{name}"
         return None
 
+    def open_devices(self, nodes: Mapping[str, int | None], *, seconds: float = 3.0) -> list[tuple[int, str]] | None:
+        """Return (pid, node) of each process that has one of these character devices open.
+
+        Args:
+            nodes: /dev/... -> device number (os.makedev). On a real host the number decides: a container may name a
+                node as it likes. Below another root (a simulation) there are no device nodes, and the name decides.
+            seconds: stat(2) of a file on a dead network file system may block: after that long the answer is None.
+
+        Returns:
+            None if it cannot be known: a captured tree, another user's processes, or no answer in time.
+        """
+        if not self.live:
+            return None
+        import threading
+
+        from gpuctl_host.descriptors import open_devices
+
+        numbers = {number: node for node, number in nodes.items() if number is not None}
+        names = {} if self.root == "/" else {node: node for node in nodes}
+        answer: list[list[tuple[int, str]] | None] = []
+        proc = self.real("/proc")
+        work = threading.Thread(target=lambda: answer.append(open_devices(proc, numbers, names)), daemon=True)
+        work.start()
+        work.join(seconds)
+        return answer[0] if answer else None
+
     # ---- time
 
     def now(self) -> datetime:
@@ -211,7 +257,9 @@ class Host:
 
     # ---- acting: called from apply/ and tools/ alone
 
-    def run(self, argv: Sequence[str], *, timeout: float, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
+    def run(
+        self, argv: Sequence[str], *, timeout: float, stdin: str = "", env: Mapping[str, str] | None = None
+    ) -> Result:
         """Run a command of the host and return what it answered; it and its children are gone when this returns.
 
         Args:
@@ -226,34 +274,9 @@ class Host:
         """
         if not self.live or self.root != "/":
             raise NotLive(f"cannot run {argv[0]} below {self.root}")
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C", "HOME": "/root"}
-        environment.update(env or {})
-        try:
-            child = subprocess.Popen(  # noqa: S603 - argv lists only, no shell
-                list(argv),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-                start_new_session=True,
-                text=True,
-                errors="replace",
-            )
-        except OSError as error:
-            raise ToolError(f"cannot run {argv[0]}: {error.strerror}", resolution=f"install the package that has {argv[0]}") from error
-        try:
-            out, err = child.communicate(stdin, timeout=timeout)
-        except subprocess.TimeoutExpired as late:
-            _end_group(child)
-            raise ToolError(
-                f"{argv[0]} did not end within {timeout:g} s",
-                details=" ".join(argv),
-                resolution=f"run it by hand and see what it waits for; process {child.pid} may still hang in the kernel",
-            ) from late
-        except BaseException:
-            _end_group(child)
-            raise
-        return Result(tuple(argv), child.returncode, out, err)
+        from gpuctl_host.command import run_command  # subprocess is slow to import, and a check runs nothing
+
+        return run_command(argv, timeout=timeout, stdin=stdin, env=env)
 
     def poke(self, path: str, data: str, *, timeout: float = 10.0) -> None:
         """Write ``data`` to a kernel file with one write(2), in a child with a deadline.
@@ -271,51 +294,10 @@ class Host:
         if not self.live:
             raise NotLive(f"no kernel behind {self.root}{path}")
         self.forget()
-        real = self.real(path)
-        pid = os.fork()
-        if pid == 0:  # the child: no Python clean-up, only an exit status that carries errno
-            os._exit(_write_once(real, data.encode()))
-        deadline = time.monotonic() + timeout
-        pause = 0.0002
-        while True:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                break
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)  # does not reach a task in an uninterruptible sleep; it does any other
-                raise KernelStuck(
-                    f"the kernel did not answer a write of {data.strip()!r} to {path} within {timeout:g} s",
-                    details=f"process {pid} may hang in the kernel until the device's user lets go",
-                    resolution="see who holds the device (gpuctl host check), or reboot",
-                )
-            time.sleep(pause)
-            pause = min(pause * 2, 0.05)
-        code = os.waitstatus_to_exitcode(status)
-        if code:
-            text = os.strerror(code) if code > 0 else f"signal {-code}"
-            raise KernelRefused(f"the kernel refused {data.strip()!r} to {path}: {text}", errno=max(code, 0))
+        from gpuctl_host.kernel_write import write_with_deadline
+
+        write_with_deadline(self.real(path), path, data, timeout)
 
     def forget(self) -> None:
         """Drop what was remembered of links; to be called after anything below the root was changed."""
         self._dirs.clear()
-
-
-def _write_once(real: str, data: bytes) -> int:
-    try:
-        fd = os.open(real, os.O_WRONLY | os.O_CLOEXEC)
-        os.write(fd, data)
-    except OSError as error:
-        return error.errno or errno.EIO
-    return 0
-
-
-def _end_group(child: subprocess.Popen[str]) -> None:
-    """Kill the child's whole group; wait a moment for it, no longer (a task stuck in the kernel does not die)."""
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except OSError:
-        return
-    try:
-        child.wait(2)
-    except subprocess.TimeoutExpired:
-        return

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import field
+
 from gpuctl_host.data import frozen
 
 # ---------------------------------------------------------------- the machine
@@ -39,6 +41,8 @@ class Kernel:
     log: tuple[str, ...] | None  # lines without their stamps
     config: dict[str, str] | None  # CONFIG_* of interest (IOMMU defaults, VFIO), from /boot/config-* or /proc/config.gz
     installed: tuple[str, ...]  # releases that have a folder in /lib/modules and a kernel image
+    parameters: dict[str, str] | None = None  # "vfio_iommu_type1.allow_unsafe_interrupts" -> "Y": live values
+    module_uses: dict[str, tuple[int, tuple[str, ...]]] | None = None  # /proc/modules: references, modules that use it
 
 
 @frozen
@@ -102,6 +106,8 @@ class PciFunction:
     config_dead: bool  # the config space answers all ones: the device is gone from the bus
     parent: str | None  # address of the bridge above, None on a root bus
     path: str  # /sys/devices/pci...: the way there, part of the card's identity
+    vf_bars: tuple[Bar, ...] = ()  # SR-IOV BARs (rows 7-12): of the virtual functions, never needed for the card itself
+    detailed: bool = False  # False: only uevent and links were read (ids, class, driver, group); the rest is unknown
 
     @property
     def slot(self) -> str:
@@ -137,6 +143,7 @@ class Gpu:
     functions: tuple[tuple[str, PciFunction], ...]  # (role, function): audio, usb, ucsi, other
     group_peers: tuple[PciFunction, ...]  # every other member of its IOMMU group that is not one of its functions
     holders: tuple[Holder, ...] | None  # None: could not be looked at
+    persistence: bool | None = None  # NVIDIA's kernel persistence mode holds a card without a process; None: unknown
 
     @property
     def address(self) -> str:
@@ -300,6 +307,10 @@ class Facts:
     record: Record | None
     files: dict[str, FileState | None]  # every file that a plan may write, as it is now; None: absent (never in JSON)
     images: tuple[Image, ...] | None  # only read when asked for (prepare, check on a prepared host): it is slow
+    claims: dict[str, tuple[str, ...]] = field(default_factory=dict)  # address -> modules that would take it; deep only
+    variants: dict[str, str] = field(default_factory=dict)  # address -> variant vfio module (underscores); deep only
+    pci_drivers: tuple[str, ...] = ()  # names in /sys/bus/pci/drivers
+    needs_unknown: tuple[str, ...] = ()  # what the host lives on but could not be traced to a device: "/ on zfs rpool"
 
     def function(self, address: str) -> PciFunction | None:
         """Return the PCI function at ``address``."""
