@@ -1,0 +1,149 @@
+"""The machine below: the processor's virtualization, and what the firmware says of an IOMMU."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gpuctl_host.checks import advice
+from gpuctl_host.checks.answer import HOST, Answer, Check, failed, passed, skipped, warned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpuctl_host.checks.view import View
+
+# The kernel gave the table up (drivers/iommu/intel/dmar.c, drivers/iommu/amd/init.c).
+_GIVEN_UP = re.compile(
+    r"(DMAR|AMD-Vi|IVRS|IORT).*(table failure|BIOS is broken|returns all ones|[Cc]hecksum|failed to pars)"
+)
+# It complained; what that means, the groups tell.
+_COMPLAINT = re.compile(
+    r"(DMAR|AMD-Vi|IVRS|IORT).*Firmware Bug|\[Firmware Bug\].*(DMAR|AMD-Vi|IVRS|IORT|RMRR)|BIOS is broken; DMAR"
+)
+
+
+def cpu_virtualization(view: View) -> Iterator[Answer]:
+    """The processor offers vmx or svm, and the firmware left it on."""
+    system = view.facts.system
+    if view.foreign_arch:
+        yield skipped(
+            HOST,
+            f"{view.foreign_arch} has neither vmx nor svm",
+            f"architecture {view.foreign_arch}: this question is about x86",
+        )
+        return
+    off = next(
+        (line for line in view.log_lines if "disabled by bios" in line.lower() and re.search("kvm|VMX|SVM", line)),
+        None,
+    )
+    modules = view.facts.kernel.modules
+    loaded = modules is None or bool({"kvm_intel", "kvm_amd"} & set(modules))
+    if system.cpu_virtualization and not (off and not loaded):
+        yield passed(
+            HOST,
+            f"the processor offers {system.cpu_virtualization}",
+            f"/proc/cpuinfo: flag {system.cpu_virtualization}",
+        )
+    elif system.cpu_virtualization is None and not system.cpu_flags_seen:
+        yield skipped(HOST, "the processor's flags could not be read", "/proc/cpuinfo shows no flags")
+    else:
+        seen = (
+            "flag there, but kvm is not loaded" if system.cpu_virtualization else "neither vmx nor svm among the flags"
+        )
+        why = f"; kernel log: {off}" if off else ""
+        fix = f"turn on in the firmware: {advice.knob(view, 'cpu')}; then switch the machine off and on"
+        if view.is_guest:
+            fix = "give this guest the host's CPU model with nested virtualization, or prepare the machine below it"
+        yield failed(HOST, "the processor's virtualization is off", f"/proc/cpuinfo: {seen}{why}", fix)
+
+
+def iommu_firmware(view: View) -> Iterator[Answer]:
+    """The firmware describes an IOMMU, and the kernel can read what it says."""
+    iommu = view.facts.iommu
+    tables = iommu.firmware_tables
+    log = view.log_lines
+    given_up = next((line for line in log if _GIVEN_UP.search(line)), None)
+    complaint = next((line for line in log if _COMPLAINT.search(line)), None)
+    known = f"/sys/firmware/acpi/tables: {', '.join(tables) if tables else 'no DMAR, IVRS or IORT'}"
+    seen = known if tables is not None else "the tables were not seen"
+    if given_up and not iommu.enabled:
+        yield failed(
+            HOST,
+            "the kernel cannot use the firmware's IOMMU table",
+            f"{seen}; kernel log: {complaint or given_up}",
+            f"bring the firmware of {_machine(view)} up to date, or boot a kernel that bears with this table",
+        )
+    elif complaint and iommu.enabled is not None:
+        works = f"{iommu.groups} IOMMU groups" if iommu.enabled else "no IOMMU group"
+        yield warned(
+            HOST,
+            "the kernel found a fault in the firmware's IOMMU table",
+            f"{works}; kernel log: {complaint}",
+            f"look for newer firmware of {_machine(view)}",
+        )
+    elif iommu.enabled:
+        yield passed(HOST, "the firmware describes an IOMMU", f"{seen}; {iommu.groups} IOMMU groups")
+    elif tables is None:
+        yield skipped(HOST, "the firmware's tables could not be seen", "/sys/firmware/acpi/tables cannot be read")
+    elif tables:
+        yield passed(HOST, "the firmware describes an IOMMU", known)
+    elif view.foreign_arch and view.foreign_arch != "aarch64":
+        yield skipped(
+            HOST, f"{view.foreign_arch} describes its IOMMU elsewhere", f"{known}; architecture {view.foreign_arch}"
+        )
+    elif view.is_guest:
+        yield failed(
+            HOST,
+            "this guest has no virtual IOMMU",
+            known,
+            "give the guest a virtual IOMMU with interrupt remapping (QEMU: -device intel-iommu,intremap=on), or "
+            "prepare the machine below it",
+        )
+    else:
+        yield failed(
+            HOST,
+            "the firmware describes no IOMMU",
+            known,
+            f"turn on in the firmware: {advice.knob(view, 'iommu')}; if it has no such switch, this machine cannot "
+            "pass a card through",
+        )
+
+
+def _machine(view: View) -> str:
+    system = view.facts.system
+    return " ".join(part for part in (system.vendor, system.product) if part) or "this machine"
+
+
+CHECKS = (
+    Check(
+        "cpu-virtualization",
+        cpu_virtualization,
+        "Does the processor offer virtualization?",
+        "Fails when neither vmx nor svm is there, or the firmware switched it off. Skipped on other architectures "
+        "than x86.",
+        "The flags in /proc/cpuinfo; whether kvm_intel or kvm_amd is loaded where the log says 'disabled by BIOS'.",
+        "Without it no guest runs with KVM, whatever the IOMMU does. It is a question of its own: a missing flag "
+        "says nothing about the IOMMU.",
+        "Turn on VT-x or SVM in the firmware, then switch the machine off and on.",
+        (
+            "libvirt virt-host-validate mixes both questions",
+            "Linux arch/x86/kernel/cpu/feat_ctl.c",
+        ),
+    ),
+    Check(
+        "iommu-firmware",
+        iommu_firmware,
+        "Does the firmware describe an IOMMU?",
+        "Fails when none of the ACPI tables DMAR, IVRS and IORT is there, or the kernel could not use the table. "
+        "Warns when it works in spite of a fault.",
+        "The names in /sys/firmware/acpi/tables; the kernel log for complaints about them.",
+        "The kernel learns of the IOMMU from these tables alone. A broken one leaves it off although the command "
+        "line asks for it.",
+        "Turn the IOMMU on in the firmware, or bring the firmware up to date.",
+        (
+            "iommu mailing list 2020-02-03, 'No firmware reserved region can cover this RMRR'",
+            "linuxboot/heads#286",
+        ),
+    ),
+)

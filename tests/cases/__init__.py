@@ -1,0 +1,1 @@
+"""Cases as files; loader.py says what a file may hold."""
