@@ -10,7 +10,9 @@ from gpuctl_host.facts.model import Card, FileState
 
 # kinds
 FILE = "file"  # a file (or link) gets a new content, appears or goes; target: its path
-GENERATED = "generated"  # a command of the host rewrites files of its own; target: a name, such as "initramfs 6.1.0-56-amd64"
+GENERATED = (
+    "generated"  # a command of the host rewrites files of its own; target: a name, such as "initramfs 6.1.0-56-amd64"
+)
 OVERRIDE = "override"  # driver_override of a PCI function; target: its address
 UNBIND = "unbind"  # a PCI function loses its driver; target: its address
 BIND = "bind"  # a PCI function gets the driver named in `after` (drivers_probe); target: its address

@@ -1,0 +1,68 @@
+"""One message a mistake: what, where, what to do. A traceback only with --debug."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INTERNAL = 1
+
+
+class Failure(click.ClickException):
+    """An error event of the host's half, or one of ours, with its exit code."""
+
+    def __init__(self, brief: str, *, details: str = "", resolution: str = "", exit_code: int = 1) -> None:
+        super().__init__(brief)
+        self.details = details
+        self.resolution = resolution
+        self.code = exit_code
+
+
+def report(error: BaseException, settings: Mapping[str, Any]) -> int:
+    """Write the error to stderr as a person wants it, and return the exit code.
+
+    Args:
+        error: what went wrong.
+        settings: ``debug`` and ``no_color`` of the command line.
+    """
+    if settings.get("debug"):
+        traceback.print_exception(error)
+    colour = False if settings.get("no_color") else None
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.Abort):
+        click.echo("gpuctl: nothing was changed", err=True)
+        return 130
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return 2
+    if isinstance(error, Failure):
+        return _say(error.message, error.details, error.resolution, error.code, colour)
+    if isinstance(error, click.UsageError):
+        hint = f"see {error.ctx.command_path} --help" if error.ctx else "see gpuctl --help"
+        return _say(error.format_message(), "", hint, 2, colour)
+    if isinstance(error, click.ClickException):
+        return _say(error.format_message(), "", "", 2, colour)
+    if isinstance(error, BrokenPipeError):
+        return 0
+    return _say(
+        f"unforeseen {type(error).__name__}: {error}",
+        "",
+        "run it again with --debug and report what it prints; this is a defect of gpuctl",
+        INTERNAL,
+        colour,
+    )
+
+
+def _say(brief: str, details: str, resolution: str, code: int, colour: bool | None) -> int:  # noqa: FBT001 - three answers, click's own
+    click.echo(click.style("gpuctl: ", bold=True) + click.style(brief, fg="red"), err=True, color=colour)
+    for line in details.splitlines():
+        click.echo(f"  {line}", err=True)
+    if resolution:
+        click.echo(f"  what to do: {resolution}", err=True)
+    return code
