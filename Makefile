@@ -1,0 +1,54 @@
+# `make` says what there is. Everything runs in .venv, which .ci/bootstrap makes from hash-checked requirements.
+
+PYTHON := .venv/bin/python
+SUITE = $(PYTHON) .ci/suite.py
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap demo test check unit property crash packaging python39 lint types format lab-host bench zipapp dist lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep '##' Makefile
+
+bootstrap:  ## make .venv (instant when nothing changed)
+	@python3 .ci/bootstrap
+
+demo: bootstrap  ## a bundled two-card host: checked, prepared, restored
+	@$(PYTHON) -m tests.demo.demo
+
+check: bootstrap  ## format, lint, types, import rules, unit and case tests: a minute
+	@$(SUITE) check
+
+test: bootstrap  ## everything: check, property, crash and packaging tests, Python 3.9, a real kernel in QEMU
+	@$(SUITE) test
+
+unit property crash packaging python39: bootstrap  ## one part of `make test`
+	@$(SUITE) $@
+
+lab-host: bootstrap  ## the part that boots a real kernel in QEMU
+	@$(SUITE) lab_host
+
+lint: bootstrap  ## ruff: format and rules
+	@$(SUITE) format lint
+
+types: bootstrap  ## mypy, strict
+	@$(SUITE) types
+
+format: bootstrap  ## let ruff format and mend what it can
+	@$(PYTHON) -m ruff check --fix --quiet . || true
+	@$(PYTHON) -m ruff format .
+
+bench: bootstrap  ## CPU time against the tools that one would use instead (installs them, aside)
+	@python3 .ci/bootstrap bench
+	@$(PYTHON) -m tests.bench.run
+
+zipapp: bootstrap  ## dist/gpuctl-host.pyz: the host's half as one file
+	@$(PYTHON) -m gpuctl.zipapp dist/gpuctl-host.pyz
+
+dist: bootstrap zipapp  ## wheel, sdist and zipapp in dist/
+	@$(PYTHON) -m hatchling build -d dist
+
+lock:  ## requirements/*.txt anew (needs uv)
+	@.ci/lock
+
+clean:  ## remove everything that was made
+	rm -rf .venv .cache dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
