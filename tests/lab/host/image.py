@@ -22,7 +22,9 @@ def disk() -> Path:
 
 def _build(part: Path) -> None:
     if os.geteuid() != 0:
-        raise LabUnavailable("building the disk needs root (mmdebstrap, file owners); run `python3 -m tests.lab.host build` once as root")
+        raise LabUnavailable(
+            "building the disk needs root (mmdebstrap, file owners); run `python3 -m tests.lab.host build` once as root"
+        )
     began = time.monotonic()
     log = part / "build.log"
     key = part / "id"
@@ -42,7 +44,7 @@ def _build(part: Path) -> None:
 
 def _bootstrap(log: Path, root: Path, public_key: str) -> None:
     want = recipe.DISK
-    with tempfile.TemporaryDirectory(prefix="gpuctl-lab-") as tmp:
+    with tempfile.TemporaryDirectory(prefix="gpuctl-tree-") as tmp:
         tree = Path(tmp)
         tree.chmod(0o755)
         for name, text in want["files"].items():
@@ -64,12 +66,12 @@ def _bootstrap(log: Path, root: Path, public_key: str) -> None:
             "--variant=minbase",
             f"--include={','.join(want['packages'])}",
             '--aptopt=APT::Install-Recommends "false"',
-            '--dpkgopt=path-exclude=/usr/share/man/*',
-            '--dpkgopt=path-exclude=/usr/share/locale/*',
-            f"--setup-hook=mkdir -p \"$1/etc/initramfs-tools/conf.d\" && cp {shlex.quote(str(early))} \"$1/etc/initramfs-tools/conf.d/lab\"",
-            f"--customize-hook=cp -r --preserve=mode {shlex.quote(str(tree))}/. \"$1/\"",
-            "--customize-hook=chroot \"$1\" systemctl enable systemd-networkd.service ssh.service",
-            *(f"--customize-hook=chroot \"$1\" systemctl disable {u} || true" for u in want["disabled"]),
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            f'--setup-hook=install -D -m 644 {shlex.quote(str(early))} "$1/etc/initramfs-tools/conf.d/lab"',
+            f'--customize-hook=cp -r --preserve=mode {shlex.quote(str(tree))}/. "$1/"',
+            '--customize-hook=chroot "$1" systemctl enable systemd-networkd.service ssh.service',
+            *(f'--customize-hook=chroot "$1" systemctl disable {u} || true' for u in want["disabled"]),
             want["suite"],
             str(root),
             *sources,

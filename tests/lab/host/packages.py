@@ -49,9 +49,10 @@ def install_missing() -> None:
         raise LabUnavailable(f"missing packages ({' '.join(missing)}), and no root with apt-get to install them")
     say(f"installing with apt-get: {' '.join(missing)}")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # stale lists are no reason to stop: the installation says whether they did
+    subprocess.run(["apt-get", "update", "-q"], env=env, capture_output=True, timeout=1200, check=False)
     argv = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
-    for step in (["apt-get", "update", "-q"], argv):
-        done = subprocess.run(step, env=env, capture_output=True, text=True, timeout=1200, check=False)
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=1200, check=False)
     if done.returncode:
         raise LabUnavailable(f"apt-get could not install {' '.join(missing)}: {done.stderr.strip().splitlines()[-1:]}")
 

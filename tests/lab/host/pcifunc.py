@@ -140,8 +140,12 @@ class Function:
 
     def _xhci_registers(self) -> None:
         # CAPLENGTH 0x20, version 1.1, 32 slots, 1 interrupter, 2 ports, doorbells 0x3000, runtime 0x2000
-        words = struct.pack("<IIIIIII", 0x0110_0020, 0x0200_0120, 0, 0, 0x1, 0x3000, 0x2000)
+        words = struct.pack("<IIIIIII", 0x0110_0020, 0x0200_0120, 0, 0, 0x0400_0001, 0x3000, 0x2000)
         self.bars[0].write(0, words)
+        # extended capabilities at 0x400 dwords, without which there is no root hub: port 1 is USB 2.0, port 2 USB 3.0
+        usb2 = struct.pack("<I4sII", 0x0200_0402, b"USB ", 0x0101, 0)
+        usb3 = struct.pack("<I4sII", 0x0300_0002, b"USB ", 0x0102, 0)
+        self.bars[0].write(0x1000, usb2 + usb3)
         self.bars[0].write(0x24, struct.pack("<II", 0x1, 0x1))  # USBSTS halted; PAGESIZE 4 KiB
 
     def _xhci_written(self, bar: Bar) -> None:

@@ -1,0 +1,415 @@
+"""One lab machine: started, reached by ssh on 127.0.0.1, rebooted through its own GRUB, stopped by process id."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from . import recipe
+from .cache import cache_dir, key_of, once
+from .connection import TARGET, Connection, LabError, Result
+from .image import disk
+from .newqemu import Qemu, new_qemu, stock_qemu
+from .packages import LabUnavailable, find, say
+from .topology import Topology, load
+
+# wall time follows the load of the machine (24 s quiet, 222 s at load 25): a deadline is for what hangs, not for slowness
+BOOT_DEADLINE = float(os.environ.get("GPUCTL_LAB_DEADLINE", "900"))
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A kernel started by QEMU itself instead of by the disk's GRUB: only to build the disk."""
+
+    kernel: Path
+    initrd: Path
+    cmdline: str
+
+
+@dataclass(slots=True)
+class _State:
+    """What is needed to find a running machine again (the `up` of the command line)."""
+
+    folder: str
+    disks: str
+    port: int
+    pids: dict[str, int]
+
+
+class Machine:
+    """A machine of one topology, with a disk of its own over the base disk, which never changes.
+
+    Used as a context manager it is started on entry and stopped, with its files removed, on exit. Only one machine runs
+    at a time on a computer: a second one waits (the lock goes with the QEMU process).
+    """
+
+    started: ClassVar[int] = 0  # in this process
+
+    def __init__(
+        self,
+        topology: str | Topology,
+        *,
+        disk_overlay: Path | None = None,
+        cmdline_extra: str = "",
+        qemu_extra: tuple[str, ...] = (),
+        memory_mib: int = 2048,
+        base: Path | None = None,
+        writable_base: bool = False,
+        direct: Direct | None = None,
+        detached: bool = False,
+    ) -> None:
+        """Nothing runs yet.
+
+        Args:
+            topology: a name below topologies/, or a Topology.
+            disk_overlay: the qcow2 to use, made if absent and kept afterwards: two machines after one another that share
+                it are one host with changed hardware. Default: a fresh one, removed at the end.
+            cmdline_extra: kernel arguments that stand in /etc/default/grub (GRUB_CMDLINE_LINUX) and grub.cfg of the
+                disk from the start, "intel_iommu=off" for example. Ignored if disk_overlay exists.
+            qemu_extra: more QEMU arguments.
+            memory_mib: the guest's memory.
+            base: the folder of another base disk.
+            writable_base: write to the base itself (building it).
+            direct: boot this kernel instead of the disk's GRUB.
+            detached: the processes outlive this one.
+        """
+        self.topology = load(topology) if isinstance(topology, str) else topology
+        self._overlay = disk_overlay
+        self._cmdline_extra = cmdline_extra
+        self._qemu_extra = qemu_extra
+        self._memory_mib = memory_mib
+        self._base = base
+        self._writable_base = writable_base
+        self._direct = direct
+        self._detached = detached
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._state: _State | None = None
+
+    # -- life
+
+    def __enter__(self) -> Self:
+        """The machine is powered on; use wait_ssh next."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The machine is off and its files are gone, but the console's log."""
+        self.stop()
+
+    def start(self) -> None:
+        """QEMU runs, and the server of its cards.
+
+        Raises:
+            LabUnavailable: the rig cannot run here (nothing to build or fetch it with).
+            LabError: it did not start.
+        """
+        base = self._base or (_variant(self._cmdline_extra) if self._cmdline_extra else disk())
+        qemu = self._qemu()
+        lock = _one_at_a_time()
+        folder = _fresh_folder()
+        Machine.started += not self._detached
+        self._state = _State(str(folder), str(base), _free_port(), {})
+        try:
+            disk_file = self._disk(base, folder)
+            if self.topology.needs_vfio_user:
+                self._serve_cards(folder)
+            self._spawn("qemu", [*qemu.argv, *self._arguments(disk_file, folder)], qemu, keep=(lock,))
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            os.close(lock)  # QEMU holds its own copy
+        self._remember()
+
+    def stop(self) -> None:
+        """No process of the machine runs: as when the plug is pulled. The console's log is in the cache's logs/."""
+        state = self._state
+        if state is None:
+            return
+        self._connection().forget()
+        for name in ("qemu", "pcihost"):
+            if name in state.pids:
+                _end(state.pids[name], self._children.pop(name, None))
+        folder = Path(state.folder)
+        _keep_log(folder / "serial.log", self.topology.name)
+        shutil.rmtree(folder, ignore_errors=True)
+        if self._detached:
+            (cache_dir() / "up.json").unlink(missing_ok=True)
+        self._state = None
+        Machine.started -= not self._detached
+
+    def poweroff(self, deadline: float = BOOT_DEADLINE) -> None:
+        """The guest has shut down properly (its disk is clean), then as stop()."""
+        self.ssh("systemctl poweroff", check=False, timeout=60)
+        self._connection().forget()
+        until = time.monotonic() + deadline
+        while self.running():
+            if time.monotonic() > until:
+                raise LabError(f"no poweroff within {deadline:.0f} s\n{self.console_tail()}")
+            time.sleep(0.5)
+        self.stop()
+
+    @classmethod
+    def attach(cls) -> Machine | None:
+        """The machine that `up` left running, or None."""
+        path = cache_dir() / "up.json"
+        if not path.exists():
+            return None
+        data = json.loads(path.read_text())
+        machine = cls(data.pop("topology"), detached=True)
+        machine._state = _State(**data)
+        return machine
+
+    def running(self) -> bool:
+        """QEMU's process is alive."""
+        child = self._children.get("qemu")
+        if child is not None:
+            return child.poll() is None
+        return self._state is not None and _alive(self._state.pids.get("qemu", 0))
+
+    # -- inside
+
+    def wait_ssh(self, deadline: float = BOOT_DEADLINE, *, not_boot: str = "") -> str:
+        """The guest answers by ssh and has finished booting; its boot id is returned.
+
+        Args:
+            deadline: seconds.
+            not_boot: a boot id that does not count: the one before a reboot.
+
+        Raises:
+            LabError: not within the deadline, or QEMU ended.
+        """
+        until = time.monotonic() + deadline
+        while time.monotonic() < until:
+            if not self.running():
+                raise LabError(f"QEMU ended\n{self.console_tail()}")
+            if self._connection().answers():
+                self._connection().open()
+                # `--wait` returns when no start job is left, so modules are loaded and drivers bound
+                look = "cat /proc/sys/kernel/random/boot_id"
+                boot = self.ssh(look, check=False, timeout=120)
+                if boot.code == 0 and boot.out.strip() != not_boot:
+                    self.ssh("systemctl is-system-running --wait; udevadm settle -t 300", check=False, timeout=deadline)
+                    return boot.out.strip()
+                self._connection().forget()
+            time.sleep(1)
+        raise LabError(f"no ssh within {deadline:.0f} s\n{self.console_tail()}")
+
+    def ssh(self, command: str, *, check: bool = True, timeout: float = 600) -> Result:
+        """The command has run in the guest as root, in its shell.
+
+        Args:
+            command: for the guest's shell; quote with shlex where words come from elsewhere.
+            check: raise if it exits with anything but 0.
+            timeout: seconds; then the result has code 124.
+
+        Raises:
+            LabError: a failure with check.
+        """
+        result = self._connection().run(command, timeout)
+        if check and result.code:
+            raise LabError(f"{command!r} gave {result.code}\n{result.out}{result.err}")
+        return result
+
+    def put(self, local: Path, remote: str) -> None:
+        """The file or folder is in the guest."""
+        self._connection().copy(str(local), f"{TARGET}:{remote}")
+
+    def get(self, remote: str, local: Path) -> None:
+        """The guest's file or folder is here."""
+        self._connection().copy(f"{TARGET}:{remote}", str(local))
+
+    def reboot(self, deadline: float = BOOT_DEADLINE) -> str:
+        """The guest went down and came up through its own GRUB; the new boot id is returned."""
+        before = self.ssh("cat /proc/sys/kernel/random/boot_id", timeout=120).out.strip()
+        self.ssh("systemctl reboot", check=False, timeout=120)
+        self._connection().forget()
+        return self.wait_ssh(deadline, not_boot=before)
+
+    def console(self) -> str:
+        """Everything the serial line has printed so far."""
+        path = Path(self._here().folder) / "serial.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def console_tail(self, lines: int = 25) -> str:
+        """The end of the console, for messages, with what QEMU itself said."""
+        if self._state is None:
+            return ""
+        folder = Path(self._state.folder)
+        said = [(folder / f"{name}.log") for name in ("qemu", "pcihost")]
+        tail = [line for path in said if path.exists() for line in path.read_text(errors="replace").splitlines()[-5:]]
+        return "\n".join(["--- console", *self.console().splitlines()[-lines:], "--- QEMU and pcihost", *tail])
+
+    def shell(self, words: list[str]) -> int:
+        """An interactive ssh for a person (or `words` run in it) has ended with this code."""
+        return self._connection().shell(words)
+
+    # -- parts
+
+    def _here(self) -> _State:
+        if self._state is None:
+            raise LabError("the machine is not started")
+        return self._state
+
+    def _qemu(self) -> Qemu:
+        if self.topology.old_qemu:
+            return stock_qemu()
+        try:
+            return new_qemu()  # also where the old one would do: it is quicker
+        except LabUnavailable:
+            if self.topology.needs_vfio_user:
+                raise
+            return stock_qemu()
+
+    def _disk(self, base: Path, folder: Path) -> Path:
+        if self._writable_base:
+            return base / "disk.qcow2"
+        overlay = self._overlay or folder / "disk.qcow2"
+        if not overlay.exists():
+            backing = ["-b", str((base / "disk.qcow2").resolve()), "-F", "qcow2"]
+            argv = ["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(overlay)]
+            subprocess.run(argv, check=True, timeout=60)
+        return overlay
+
+    def _arguments(self, disk_file: Path, folder: Path) -> list[str]:
+        argv = ["-machine", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
+        argv += ["-m", str(self._memory_mib), "-nodefaults", "-display", "none", "-vga", "none"]
+        argv += self.topology.iommu_arguments()
+        argv += ["-chardev", f"file,id=s0,path={folder}/serial.log,append=on", "-serial", "chardev:s0"]
+        # unsafe: the guest's flushes would only wait for a disk whose loss in a power cut of the computer nobody minds
+        argv += ["-drive", f"if=none,id=d0,file={disk_file},format=qcow2,cache=unsafe"]
+        argv += ["-device", "virtio-blk-pci,drive=d0,addr=0x1c"]
+        argv += ["-netdev", f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self._here().port}-:22"]
+        argv += ["-device", "virtio-net-pci,netdev=n0,romfile=,addr=0x1d"]
+        argv += self.topology.arguments(folder)
+        if self._direct:
+            argv += ["-kernel", str(self._direct.kernel), "-initrd", str(self._direct.initrd)]
+            argv += ["-append", self._direct.cmdline]
+        return [*argv, *self._qemu_extra]
+
+    def _serve_cards(self, folder: Path) -> None:
+        argv = [sys.executable, "-m", "tests.lab.host.pcihost", str(self.topology.path.resolve()), str(folder)]
+        self._spawn("pcihost", argv, Qemu((), {"PYTHONPATH": str(REPOSITORY)}, vfio_user=False))
+        until = time.monotonic() + 120
+        while "serving" not in (folder / "pcihost.log").read_text():
+            if self._children["pcihost"].poll() is not None or time.monotonic() > until:
+                raise LabError(f"pcihost did not start: {(folder / 'pcihost.log').read_text()}")
+            time.sleep(0.05)
+
+    def _spawn(self, name: str, argv: list[str], how: Qemu, keep: tuple[int, ...] = ()) -> None:
+        state = self._here()
+        # a killed test run takes its machines with it
+        leash = [] if self._detached else [find("setpriv") or "setpriv", "--pdeathsig", "TERM"]
+        with (Path(state.folder) / f"{name}.log").open("w") as log:
+            child = subprocess.Popen(
+                [*leash, *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **how.env},
+                cwd=REPOSITORY,
+                pass_fds=keep,
+                start_new_session=True,
+            )
+        self._children[name] = child
+        state.pids[name] = child.pid
+
+    def _remember(self) -> None:
+        if self._detached:
+            text = json.dumps({**asdict(self._here()), "topology": self.topology.name})
+            (cache_dir() / "up.json").write_text(text)
+
+    def _connection(self) -> Connection:
+        state = self._here()
+        return Connection(state.port, Path(state.disks) / "id", Path(state.folder) / "ssh")
+
+
+def _variant(cmdline_extra: str) -> Path:
+    """A folder with a disk over the base disk whose GRUB passes these arguments, made once by booting it."""
+    base = disk()
+
+    def make(part: Path) -> None:
+        say(f"making the disk with {cmdline_extra!r} (one boot)")
+        shutil.copy2(base / "id", part / "id")
+        with Machine("bare", disk_overlay=part / "disk.qcow2", base=base) as guest:
+            guest.wait_ssh()
+            script = f's/^GRUB_CMDLINE_LINUX="/&{cmdline_extra} /'
+            guest.ssh(f"sed -i {shlex.quote(script)} /etc/default/grub && update-grub && sync", timeout=1800)
+            guest.poweroff()
+
+    return once("variant", key_of({"disk": recipe.DISK, "cmdline": cmdline_extra}), make)
+
+
+def _one_at_a_time() -> int:
+    """A descriptor that holds the lock which every running QEMU holds; waits as long as another one runs."""
+    handle = os.open(cache_dir() / ".running.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    said = False
+    if Machine.started:
+        raise LabError("this process has a machine running already; a second one would wait for ever: stop the first")
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except BlockingIOError:
+            if not said:
+                say("another lab machine runs; waiting for its end")
+                said = True
+            time.sleep(2)
+
+
+def _fresh_folder() -> Path:
+    """An empty folder; those of killed runs are gone: whoever holds the lock is the only machine of this cache."""
+    prefix = f"gpuctl-lab-{key_of({'cache': str(cache_dir())})[:6]}-"
+    temporary = Path("/tmp")  # short, whatever TMPDIR says: a socket's path ends at 107 bytes
+    for stale in temporary.glob(f"{prefix}*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=temporary))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return pid > 0 and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _end(pid: int, child: subprocess.Popen[bytes] | None) -> None:
+    """The process is gone: asked first, killed after ten seconds."""
+    for sign, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+        if child.poll() is not None if child else not _alive(pid):
+            return
+        os.kill(pid, sign)
+        until = time.monotonic() + patience
+        while time.monotonic() < until and (child.poll() is None if child else _alive(pid)):
+            time.sleep(0.05)
+
+
+def _keep_log(log: Path, name: str, *, most: int = 20) -> None:
+    logs = cache_dir() / "logs"
+    logs.mkdir(exist_ok=True)
+    if log.exists():
+        shutil.copy(log, logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.log")
+    for old in sorted(logs.glob("*.log"))[:-most]:
+        old.unlink(missing_ok=True)
