@@ -5,6 +5,7 @@ Request keys: ``command`` (facts, check, prepare, restore, history, capture, ver
     root        "/" (default) or a tree with the same paths
     vendors     ["10de"] (default), more ids, or ["any"]
     strict      check: warn fails too
+    nagios      check: the document is {"line"}, the exit code Nagios' own
     gpus, audio, nvswitch, phase, fingerprint, reboot     prepare: phase is "plan", "recover" or "apply";
                 the fingerprint is that of the plan that was agreed to
     run, phase, fingerprint                               restore
@@ -34,7 +35,7 @@ _PHASED = {"phase": str, "fingerprint": str}
 _KEYS: dict[str, dict[str, type]] = {
     "version": {},
     "facts": {},
-    "check": {"strict": bool},
+    "check": {"strict": bool, "nagios": bool},
     "prepare": {"gpus": list, "audio": str, "nvswitch": str, "reboot": bool, **_PHASED},
     "restore": {"run": str, **_PHASED},
     "history": {"run": str},

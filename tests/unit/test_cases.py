@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 yaml = pytest.importorskip("yaml")
@@ -53,3 +55,15 @@ def test_a_case_that_expects_nothing_is_an_error(text, tmp_path):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"case\.yaml"):
         loader.load(path)
+
+
+def test_every_trap_is_met_by_something_that_exists():
+    root = loader.HERE.parent
+    text = (loader.HERE / "TRAPS.md").read_text("utf-8")
+    assert "covered by:" not in text
+    for name in re.findall(r"`([^`]+)`", text):
+        if "*" in name or not (name.endswith(".yaml") or ".py" in name):
+            continue
+        path, _, test = name.removeprefix("tests/").partition("::")
+        assert (root / path).is_file(), name
+        assert f"def {test}(" in (root / path).read_text("utf-8") if test else True, name

@@ -23,8 +23,14 @@ def answer(command: str, host: Host, vendors: tuple[str, ...], request: dict[str
     from gpuctl_host.checks.registry import run_checks
     from gpuctl_host.checks.render import check_document
 
-    facts = read_facts(host, vendors)
-    document = check_document(facts, run_checks(facts), strict=request.get("strict") is True)
+    facts, strict = read_facts(host, vendors), request.get("strict") is True
+    findings = run_checks(facts)
+    if request.get("nagios") is True:
+        from gpuctl_host.checks.nagios import nagios
+
+        line, code = nagios(findings, strict=strict)
+        return {"line": line}, code
+    document = check_document(facts, findings, strict=strict)
     return document, 0 if document["ready"] else 1
 
 

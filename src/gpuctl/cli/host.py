@@ -67,12 +67,10 @@ def check(ctx: click.Context, root: str | None, vendors: tuple[str, ...], form: 
 
     Example: gpuctl host check --strict
     """
-    document, code = ask(ctx, {"command": "check", "root": root, "vendors": list(vendors) or None, "strict": strict})
+    request = {"command": "check", "root": root, "vendors": list(vendors) or None, "strict": strict}
+    document, code = ask(ctx, {**request, "nagios": form == "nagios" or None})
     if form == "nagios":
-        from gpuctl.output.nagios import nagios
-
-        line, code = nagios(document)
-        click.echo(line)
+        click.echo(document["line"])
         return code
     from gpuctl.output.host_tables import check_table
 
