@@ -7,5 +7,5 @@ planning half from changes/, the verifying half from apply/. The three doors are
     managed_paths(boot)                 -> [path]         every file that plan_boot may write: facts reads them all
     read_images(host, boot, installed)  -> [Image]        what is inside each built initramfs
     plan_boot(facts, wish)              -> (changes, manual)
-    verify_boot(host, facts, wish)      -> [problem]      read back from where it counts: generated grub.cfg, BLS entries, image content
+    verify_boot(host, facts, wish)      -> [problem]      read back from where it counts: grub.cfg, entries, images
 """
