@@ -1,0 +1,1 @@
+"""The half of the lab that runs inside the lab's own virtual environment, in Nova's processes."""
