@@ -194,7 +194,7 @@ class Host:
         return found is not None and stat.S_ISDIR(found.st_mode)
 
     def stat(self, path: str, *, follow: bool = True) -> os.stat_result | None:
-        """Return the state of a file (see stat(2)), or None if it cannot be had."""
+        """Return the state of a file, or None if it cannot be had."""
         try:
             return os.stat(self.real(path, follow=follow), follow_symlinks=follow)
         except (OSError, OutsideRoot, ValueError):

@@ -35,7 +35,7 @@ HEAVY = {
 }  # fmt: skip
 
 # The doors that write. Everybody else hands a Change to apply/.
-WRITERS = ("apply", "host.py", "facts/capture.py")
+WRITERS = ("apply", "host.py", "kernel_write.py", "facts/capture.py")
 OS_WRITES = {
     f"os.{name}"
     for name in [
@@ -81,8 +81,12 @@ STARTS = {
     "os.execvp",
     "os.execvpe",
 }
-# Filters for streams of hundreds of megabytes, which Host.run, being text, is not for.
-MAY_START = {"host_prep/gpuctl_host/tools/decompress.py"}
+# What Host.run and Host.poke are made of, and filters for streams of hundreds of megabytes, which Host.run is not for.
+MAY_START = {
+    "host_prep/gpuctl_host/command.py",
+    "host_prep/gpuctl_host/kernel_write.py",
+    "host_prep/gpuctl_host/tools/decompress.py",
+}
 
 HOST = sources(HOST_HALF)
 OPERATOR = sources(OPERATOR_HALF)

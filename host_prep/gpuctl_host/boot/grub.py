@@ -48,12 +48,24 @@ def read(host: Host, installed: tuple[str, ...]) -> LoaderRead:  # noqa: ARG001 
 
 
 def reads_dropins(host: Host) -> bool:
-    """Say whether grub-mkconfig reads /etc/default/grub.d here; without the script, whether the folder is there."""
+    """Say whether grub-mkconfig reads /etc/default/grub.d here; without the script, whether Debian's would."""
     command = update_grub.mkconfig(host)
     text = host.read(command, 1 << 20) if command else None
     if text is not None:
         return any("default/grub.d" in line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return host.is_dir(DROPINS)
+    return host.is_dir(DROPINS) or _is_debian(host)
+
+
+def _is_debian(host: Host) -> bool:
+    """Say whether the distribution is Debian or made from it: theirs reads the folder since 2014."""
+    lines = (host.read("/etc/os-release") or host.read("/usr/lib/os-release") or "").splitlines()
+    words = {
+        word
+        for line in lines
+        if line.startswith(("ID=", "ID_LIKE="))
+        for word in line.split("=", 1)[1].strip("\"'").split()
+    }
+    return bool(words & {"debian", "ubuntu"})
 
 
 def read_configured(host: Host) -> tuple[str, ...] | None:

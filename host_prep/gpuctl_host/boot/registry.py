@@ -147,7 +147,9 @@ def _off(facts: Facts, wish: Wish) -> tuple[str, ...]:
     """Return what has to go from the command line by hand, because nothing that is added undoes it."""
     if not wish.arguments:
         return ()
-    found = cmdline.turns_off(facts.boot.configured or ())
+    configured = facts.boot.configured or ()
+    # What is added stands last, and undoes an earlier intel_iommu=off; behind a `--` it would be for init.
+    found = cmdline.turns_off(configured if "--" in configured else (*configured, *wish.arguments))
     return tuple(
         f"take `{token}` off the kernel's command line: nothing that is added behind it undoes it" for token in found
     )

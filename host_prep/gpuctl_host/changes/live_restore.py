@@ -23,18 +23,22 @@ def plan_live_restore(facts: Facts, runs: tuple[Run, ...]) -> tuple[tuple[Change
     for run in reversed(runs):
         had.update(run.drivers)
     steps: list[Change] = []
-    waiting: list[str] = []
+    unsafe = {address: why for address, card in cards.items() if (why := _unsafe(facts, card))}
+    waiting = list(unsafe.values())
+    # A card's functions share a group: one that comes back to the host makes it unusable for whoever has the others.
+    kept = {_slot(address) for address in unsafe}
     for card in cards.values():
-        goal = had.get(card.address)
-        why = _unsafe(facts, card)
-        if why:
-            waiting.append(why)
-        elif facts.pci is not None:
+        if facts.pci is not None and _slot(card.address) not in kept:
+            goal = had.get(card.address)
             mine = _steps(facts, card, goal)
             steps.extend(mine)
             if goal is None and any(step.kind == UNBIND for step in mine):
                 waiting.append(f"{card.address}: which driver it had is not known; it gets its own at the next boot")
     return _in_order(steps), tuple(waiting)
+
+
+def _slot(address: str) -> str:
+    return address.rpartition(".")[0]
 
 
 def _in_order(steps: list[Change]) -> tuple[Change, ...]:

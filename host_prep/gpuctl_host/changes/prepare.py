@@ -58,7 +58,15 @@ def plan_prepare(facts: Facts, findings: Iterable[Finding], options: Options) ->
         reboot.append(f"the IOMMU is off in the running kernel; {' '.join(arguments)} takes effect at the next boot")
     elif facts.iommu.enabled is False:
         reboot.append("the IOMMU is off in the running kernel, and on at the next boot")
-    if options.live:
+    if facts.iommu.enabled is False:
+        notes.append(
+            "the IOMMU groups are not known before it is on: whether a card shares its group with something that "
+            "the host needs is for `gpuctl host check` to say after the reboot"
+        )
+    if manual and not changes:
+        # Only a person can make the next boot right: then nothing is changed, the running kernel neither.
+        reboot = []
+    elif options.live:
         live, waiting = plan_live(facts, cards, reboot[0] if reboot else None)
         changes = (*changes, *live)
         reboot.extend(why for why in waiting if why not in reboot)

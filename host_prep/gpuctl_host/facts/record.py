@@ -2,57 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from gpuctl_host.facts.model import Card, Image, PciFunction, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from gpuctl_host.host import Host
 
 CARDS = "/etc/gpuctl/cards"
 MANIFEST = "/var/lib/gpuctl/manifest.json"
 _FIELDS = 8
-_RUN = r"\brun ([\w-]+)"
 _MAX = 4 << 20
 
 
-def render_cards(cards: Iterable[Card], *, run: str, version: str) -> str:
-    """Return the text of /etc/gpuctl/cards: one line a function, fields by white space, as `parse_cards` reads it."""
-    verbs = "`gpuctl host prepare` writes it, `gpuctl host restore` removes it"
-    lines = [
-        f"# Written by gpuctl {version}, run {run}. Do not edit: {verbs}.",
-        "# address vendor device subvendor subdevice action driver path",
-    ]
-    for card in cards:
-        fields = (
-            card.address,
-            card.vendor_id,
-            card.device_id,
-            card.subsystem_vendor or "-",
-            card.subsystem_device or "-",
-            card.action,
-            card.driver or "-",
-            card.path,
-        )
-        lines.append(" ".join(fields))
-    return "\n".join(lines) + "\n"
-
-
-def parse_cards(text: str) -> tuple[tuple[Card, ...], str | None]:
-    """Return the cards and the id of the run that wrote them; lines that are not ours are left out."""
-    cards, run = [], None
-    for line in text.split("\n"):
-        if line.startswith("#"):
-            found = re.search(_RUN, line)
-            run = found[1] if run is None and found else run
-            continue
-        fields = line.split()
-        if len(fields) == _FIELDS and fields[5] in ("bind", "remove"):
-            cards.append(Card(*fields))
-    return tuple(cards), run
+def parse_cards(text: str) -> tuple[Card, ...]:
+    """Return the cards of /etc/gpuctl/cards (templates/cards.py writes it); lines that are not ours are left out."""
+    rows = [line.split() for line in text.split("\n") if not line.startswith("#")]
+    return tuple(Card(*fields) for fields in rows if len(fields) == _FIELDS and fields[5] in ("bind", "remove"))
 
 
 def read_record(
@@ -70,16 +38,18 @@ def read_record(
     manifest = _manifest(host)
     if text is None and manifest is None:
         return None
-    cards, run = parse_cards(text or "")
+    cards = parse_cards(text or "")
     files, groups = _parts(manifest or {})
     edited, missing = _compare(host, files)
+    removed = {card.address for card in cards if card.action == "remove"}
+    noted = (manifest or {}).get("run")
     return Record(
         cards=cards,
-        run=run,
+        run=noted if isinstance(noted, str) else None,
         edited=edited,
         missing=missing,
         unprepared=_unprepared(installed, images) if cards else (),
-        group_changes=_group_changes(groups, pci),
+        group_changes=_group_changes(groups, pci, removed),
     )
 
 
@@ -135,7 +105,14 @@ def _unprepared(installed: Iterable[str], images: Sequence[Image] | None) -> tup
     return tuple(release for release in installed if release not in prepared)
 
 
-def _group_changes(groups: Mapping[str, list[str]], pci: Sequence[PciFunction] | None) -> tuple[str, ...]:
+def _group_changes(
+    groups: Mapping[str, list[str]], pci: Sequence[PciFunction] | None, removed: Collection[str]
+) -> tuple[str, ...]:
+    """Say whose group has other members than at the time of the prepare.
+
+    A group that was not there then (the IOMMU was off) cannot have changed, and what we take off the bus ourselves
+    leaves its group on purpose.
+    """
     if pci is None or not groups:
         return ()
     now: dict[int, list[str]] = {}
@@ -146,9 +123,8 @@ def _group_changes(groups: Mapping[str, list[str]], pci: Sequence[PciFunction] |
     changes = []
     for address, members in sorted(groups.items()):
         group = of.get(address)
-        here = sorted(now.get(group, ())) if group is not None else []
-        if address in of and here != sorted(members):
-            changes.append(
-                f"{address}: group had {' '.join(sorted(members)) or 'nothing'}, has {' '.join(here) or 'nothing'}"
-            )
+        here = sorted(item for item in now.get(group, ()) if item not in removed) if group is not None else []
+        had = sorted(item for item in members if item not in removed)
+        if members and address in of and here != had:
+            changes.append(f"{address}: group had {' '.join(had)}, has {' '.join(here) or 'nothing'}")
     return tuple(changes)

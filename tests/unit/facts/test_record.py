@@ -6,7 +6,8 @@ import hashlib
 import json
 
 from gpuctl_host.facts.model import Card, Image
-from gpuctl_host.facts.record import parse_cards, read_record, render_cards
+from gpuctl_host.facts.record import parse_cards, read_record
+from gpuctl_host.templates.cards import render_record
 from tests.unit.facts.trees import Tree, gtx1080
 
 CARDS = (
@@ -21,15 +22,14 @@ def sha(text: str) -> str:
 
 
 def test_what_is_written_is_read_back() -> None:
-    text = render_cards(CARDS, run=RUN, version="0.1.0")
-    assert text.startswith(f"# Written by gpuctl 0.1.0, run {RUN}. Do not edit")
-    assert parse_cards(text) == (CARDS, RUN)
-    assert parse_cards("junk\n\0\n0000:01:00.0 x\n") == ((), None)
+    text = render_record(CARDS)
+    assert parse_cards(text) == CARDS
+    assert parse_cards("junk\n\0\n0000:01:00.0 x\n") == ()
 
 
 def test_drift(tree: Tree) -> None:
     gtx1080(tree, group=1)
-    tree.write("/etc/gpuctl/cards", render_cards(CARDS, run=RUN, version="0.1.0"))
+    tree.write("/etc/gpuctl/cards", render_record(CARDS))
     tree.write("/etc/modprobe.d/gpuctl.conf", "edited\n").write("/etc/a", "same\n")
     files = {
         "/etc/modprobe.d/gpuctl.conf": sha("ours\n"),
@@ -40,21 +40,30 @@ def test_drift(tree: Tree) -> None:
     tree.write("/var/lib/gpuctl/manifest.json", json.dumps(files))
     record = tree.facts().record
     assert record is not None
-    assert (record.run, record.cards) == (RUN, CARDS)
+    assert record.cards == CARDS
     assert (record.edited, record.missing) == (("/etc/modprobe.d/gpuctl.conf",), ("/etc/gone",))
     assert record.unprepared == ()
     groups = {"0000:01:00.0": ["0000:01:00.0", "0000:01:00.1"]}
-    tree.write("/var/lib/gpuctl/manifest.json", json.dumps({"files": files, "groups": groups}))
+    tree.write("/var/lib/gpuctl/manifest.json", json.dumps({"run": RUN, "files": files, "groups": groups}))
     record = tree.facts().record
     assert record is not None
+    assert record.run == RUN
     assert record.edited
-    assert record.group_changes == (
-        "0000:01:00.0: group had 0000:01:00.0 0000:01:00.1, has 0000:00:01.0 0000:01:00.0 0000:01:00.1",
-    )
+    assert record.group_changes == ("0000:01:00.0: group had 0000:01:00.0, has 0000:00:01.0 0000:01:00.0",)
+
+
+def test_what_we_take_off_the_bus_and_groups_that_are_new_are_no_drift(tree: Tree) -> None:
+    gtx1080(tree, group=1)
+    tree.write("/etc/gpuctl/cards", render_record(CARDS))
+    groups = {"0000:01:00.0": ["0000:00:01.0", "0000:01:00.0", "0000:01:00.1"], "0000:01:00.1": []}
+    tree.write("/var/lib/gpuctl/manifest.json", json.dumps({"run": RUN, "files": {}, "groups": groups}))
+    record = tree.facts().record
+    assert record is not None
+    assert record.group_changes == ()
 
 
 def test_a_kernel_whose_image_has_nothing_of_ours(tree: Tree) -> None:
-    tree.write("/etc/gpuctl/cards", render_cards(CARDS, run=RUN, version="0.1.0"))
+    tree.write("/etc/gpuctl/cards", render_record(CARDS))
     images = [
         Image(release="a", path="/boot/a", sha256=None, files=("x",), modules=(), ours={"/etc/gpuctl/cards": "1"}),
         Image(release="b", path="/boot/b", sha256=None, files=("x",), modules=(), ours={}),
