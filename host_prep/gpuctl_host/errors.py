@@ -37,13 +37,6 @@ class UnreadableInput(GpuctlError):
     code = "unreadable"
 
 
-class ConsentNeeded(GpuctlError):
-    """A change was asked for without a terminal to ask on and without --yes."""
-
-    exit_code = 2
-    code = "consent"
-
-
 class Refused(GpuctlError):
     """Refused for safety; nothing was touched."""
 

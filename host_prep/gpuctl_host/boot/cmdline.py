@@ -114,34 +114,6 @@ def merge(tokens: Sequence[str], wanted: Iterable[str]) -> tuple[str, ...]:
     return (*ours, *missing(ours, wanted), *tuple(tokens)[len(ours) :])
 
 
-# Arguments that people copy from old recipes and that do nothing; by key, with the values that are void ("*": all).
-# The parsers: drivers/iommu/intel/iommu.c intel_iommu_setup, drivers/iommu/amd/init.c parse_amd_iommu_options.
-_VOID = {
-    "iommu_intel": ("*", "the kernel knows no such argument; it is intel_iommu=on"),
-    "iommu_amd": ("*", "the kernel knows no such argument; AMD's IOMMU is on by default"),
-    "amd_iommu": ("on", "AMD's IOMMU is on by default and this value means nothing to the kernel"),
-}
-
-
-def lint(tokens: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return (argument, why) for each argument on the line that does nothing, or is not what it looks like.
-
-    `intel-iommu=on` is reported too, although kernels that compare __setup names with parameqn() take the dash for
-    an underscore: documentation and other tools know only the one spelling.
-    """
-    found = []
-    after_init = tuple(tokens)[len(kernel_part(tokens)) + 1 :]
-    for token in kernel_part(tokens):
-        argument = parse(token)
-        values, why = _VOID.get(argument.key, ("", ""))
-        if values == "*" or (values and argument.value == values):
-            found.append((token, why))
-        elif argument.key == "intel_iommu" and token.startswith("intel-iommu"):
-            found.append((token, "it is spelled intel_iommu"))
-    found += [(token, "it stands after `--`: init gets it, not the kernel") for token in after_init if "iommu" in token]
-    return tuple(found)
-
-
 def turns_off(tokens: Sequence[str]) -> tuple[str, ...]:
     """Return the arguments that switch the IOMMU off, whatever is appended behind them.
 

@@ -53,8 +53,3 @@ def content(facts: Facts, path: str) -> str | None:
     """Return a managed file's present text, or None if it is not there."""
     state = facts.files.get(path)
     return None if state is None or state.is_link else state.data.decode("utf-8", "replace")
-
-
-def differs(facts: Facts, leave: Leave) -> bool:
-    """Say whether the file is not as it shall be."""
-    return file_change(facts, leave) is not None

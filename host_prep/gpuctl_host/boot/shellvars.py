@@ -53,11 +53,6 @@ def value_of(variables: dict[str, str | None], name: str) -> str | None:
     return None if TAINTED in variables else ""
 
 
-def quote(value: str) -> str:
-    """Return ``value`` so that a shell reads it back unchanged."""
-    return "'" + value.replace("'", "'\\''") + "'"
-
-
 def _taint(variables: dict[str, str | None]) -> None:
     for name in variables:
         variables[name] = None

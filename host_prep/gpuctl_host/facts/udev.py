@@ -1,33 +1,15 @@
-"""Waiting for a driver to take or leave a function: by udev's events where pyudev is there, else by looking again."""
+"""Waiting for a driver to take or leave a function: by the kernel's events where pyudev is there, else by sleeping."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from gpuctl_host.facts.pci import DEVICES
-
 if TYPE_CHECKING:
     from gpuctl_host.host import Host
 
-_PAUSE_FIRST, _PAUSE_LONGEST = 0.01, 0.25  # seconds
 
-
-def wait_for_driver(host: Host, address: str, driver: str | None, *, seconds: float = 10.0) -> bool:
-    """Say whether ``address`` has ``driver`` (None: no driver) within ``seconds``; what is so already is so at once."""
-    wait = _waiter(host)
-    deadline = host.monotonic() + seconds
-    pause = _PAUSE_FIRST
-    while host.link_name(f"{DEVICES}/{address}/driver") != driver:
-        left = deadline - host.monotonic()
-        if left <= 0:
-            return False
-        wait(min(pause, left))
-        pause = min(pause * 2, _PAUSE_LONGEST)
-    return True
-
-
-def _waiter(host: Host) -> Callable[[float], None]:
-    """A wait that ends early when the kernel reports something on the PCI bus; a plain one without pyudev.
+def waiter(host: Host) -> Callable[[float], None]:
+    """Return a wait (seconds) that ends early when the kernel reports something on the PCI bus; else a plain one.
 
     An event only shortens the wait: the link in sysfs decides, so that a lost event costs a quarter of a second.
     """

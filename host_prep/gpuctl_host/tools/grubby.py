@@ -22,16 +22,6 @@ def argv(add: Iterable[str] = (), remove: Iterable[str] = ()) -> tuple[str, ...]
     return tuple(words)
 
 
-def update_all(host: Host, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
-    """Every entry has the arguments ``add`` and not ``remove``.
-
-    Raises:
-        ToolError: grubby failed.
-    """
-    words = argv(add, remove)
-    ran(host, words, timeout=QUICK, what="changing the boot entries", resolution=f"run `{' '.join(words)}` by hand")
-
-
 def info(host: Host) -> tuple[dict[str, str], ...]:
     """Return what `grubby --info=ALL` says, one dict an entry.
 

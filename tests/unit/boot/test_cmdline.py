@@ -43,16 +43,6 @@ def test_merge_stays_before_what_is_inits() -> None:
     assert cmdline.merge(tokens, ("iommu=pt",)) == ("ro", "quiet", "iommu=pt", "--", "splash")
 
 
-def test_lint_names_what_does_nothing() -> None:
-    line = "iommu_intel=on intel-iommu=on amd_iommu=on intel_iommu=on,sm_on amd_iommu=fullflush quiet -- iommu=pt"
-    assert [token for token, _ in cmdline.lint(cmdline.split(line))] == [
-        "iommu_intel=on",
-        "intel-iommu=on",
-        "amd_iommu=on",
-        "iommu=pt",
-    ]
-
-
 def test_what_turns_it_off() -> None:
     assert cmdline.turns_off(("iommu=off", "iommu=pt")) == ("iommu=off",)
     assert cmdline.turns_off(("intel_iommu=off", "intel_iommu=on")) == ()
@@ -75,6 +65,5 @@ def test_merge_makes_it_so_and_twice_is_once(tokens: list[str], wanted: list[str
 @given(st.text(max_size=200))
 def test_any_text_is_taken(text: str) -> None:
     tokens = cmdline.split(text)
-    cmdline.lint(tokens)
     cmdline.turns_off(tokens)
     cmdline.merge(tokens, ("iommu=pt",))

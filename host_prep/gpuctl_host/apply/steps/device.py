@@ -177,11 +177,14 @@ def load(host: Host, module: str) -> None:
 
 
 def _until(host: Host, held: Callable[[], bool], otherwise: str) -> None:
-    deadline, pause = host.monotonic() + WAIT, 0.001
+    from gpuctl_host.facts.udev import waiter
+
+    deadline, pause, wait = host.monotonic() + WAIT, 0.001, None
     while not held():
         if host.monotonic() > deadline:
             raise ReadBackFailed(
                 otherwise, details=f"waited {WAIT:g} s", resolution="see dmesg for what the driver says"
             )
-        host.sleep(pause)
+        wait = wait or waiter(host)
+        wait(pause)
         pause = min(pause * 2, 0.25)
