@@ -9,7 +9,7 @@ from gpuctl_host.data import frozen
 _RECOVERY = frozenset({"single", "recovery", "rescue", "emergency", "systemd.unit=rescue.target", "1", "S"})
 _ID = re.compile(r"(?:\$menuentry_id_option|--id)\s+(?:'([^']*)'|\"([^\"]*)\"|(\S+))")
 _VARIABLE = re.compile(r"\$(?:\{\w+\}|\w+)")
-_DEFAULT = re.compile(r"^\s*set default=(?:\"([^\"]*)\"|'([^']*)'|(\S*))", re.MULTILINE)
+_DEFAULT = re.compile(r"^[ \t]*set default=(?:\"([^\"\n]*)\"|'([^'\n]*)'|(\S*))", re.MULTILINE)
 _RELEASE = re.compile(r"(?:vmlinuz|vmlinux|linux|kernel|Image|bzImage)-(.+?)(?:\.efi|\.gz|\.signed)?$")
 
 
