@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 
 import pytest
 
@@ -105,6 +106,20 @@ def test_refusal_is_exit_3_with_a_reason(gpuctl, host):
     code, out, _ = gpuctl("host", "prepare", "--yes", "-f", "json")
     assert code == 3
     assert "gpu-in-use" in {item["id"] for item in json.loads(out)["refusals"]}
+
+
+def test_a_capture_reads_back_to_the_same_cards(gpuctl, tmp_path):
+    file = tmp_path / "c.tar.gz"
+    code, out, _ = gpuctl("host", "capture", str(file))
+    assert code == 0
+    assert "without serials" in out
+    assert file.stat().st_mode & 0o777 == 0o600
+    tree = tmp_path / "tree"
+    with tarfile.open(file) as archive:
+        archive.extractall(tree, filter="data")
+    _, out, _ = gpuctl("host", "facts", "-f", "json")
+    assert main(["host", "facts", "--root", str(tree), "-f", "json"]) == 0
+    assert [gpu["address"] for gpu in json.loads(out)["gpus"]] == ["0000:42:00.0", "0000:84:00.0"]
 
 
 @pytest.mark.parametrize(
