@@ -193,6 +193,6 @@ def capture(ctx: click.Context, file: str, root: str | None, form: str, *, priva
 
     target = str(Path(file).absolute())
     document, code = ask(ctx, {"command": "capture", "file": target, "root": root, "private": private})
-    said = "serials, MACs, UUIDs and names included" if document["private"] else "without serials, MACs, UUIDs and names"
+    said = "with serials, MACs, UUIDs and names" if document["private"] else "without serials, MACs, UUIDs and names"
     emit(document, form, f"{file}: {document['entries']} files and links, {document['bytes']} bytes, {said}\n")
     return code
