@@ -37,13 +37,15 @@ def run(command: Command) -> Cost:
     Raises:
         BenchError: it ended with a status that is none of its own.
     """
+    # Installed programs have their .pyc; a developer's PYTHONDONTWRITEBYTECODE would make every run compile.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     child = subprocess.Popen(
         command.argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, "LC_ALL": "C.UTF-8", **dict(command.env)},
+        env={**inherited, "LC_ALL": "C.UTF-8", **dict(command.env)},
     )
     assert child.stderr is not None
     said = child.stderr.read()
