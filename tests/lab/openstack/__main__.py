@@ -58,6 +58,9 @@ def _do(lab: Lab, options: argparse.Namespace) -> int:
 
 
 def _status(lab: Lab) -> int:
+    if not lab.layout.state.is_dir():
+        _say("down: this lab was never started")
+        return 3
     used = lab.cpu_seconds()
     status = lab.status()
     for name, pids in status.items():

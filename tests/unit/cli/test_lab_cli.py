@@ -1,0 +1,22 @@
+"""`gpuctl lab`: found in a source tree, told where there is none."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("click")
+
+from gpuctl.cli import lab  # noqa: E402 - only where the operator's half is installed
+from gpuctl.cli.main import main  # noqa: E402
+
+
+def test_the_source_tree_is_found():
+    folder = lab.checkout()
+    assert folder is not None
+    assert (folder / "pyproject.toml").is_file()
+
+
+def test_without_a_source_tree_it_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr(lab, "checkout", lambda: None)
+    assert main(["lab", "up"]) == 1
+    assert "clone the source tree" in capsys.readouterr().err
