@@ -12,7 +12,10 @@ from gpuctl.cli import options
 
 # group -> (module, what --help says); the module's `group` is the click group
 GROUPS = {
+    "flavor": ("gpuctl.cli.flavor", "GPU flavors: catalogues applied to a cloud, shown, planned from hosts, proven."),
     "host": ("gpuctl.cli.host", "Check and prepare one GPU host for passthrough, and bring it back."),
+    "lab": ("gpuctl.cli.lab", "A real Keystone, Placement, Glance and Nova on loopback, to rehearse on."),
+    "nova": ("gpuctl.cli.nova", "Configure Nova for GPU hosts, and say what is wrong with a configuration."),
 }
 
 

@@ -1,0 +1,46 @@
+"""One class a mistake, each with its exit code."""
+
+from __future__ import annotations
+
+
+class FlavorError(Exception):
+    """The base of what goes wrong with flavors.
+
+    Attributes:
+        brief: one line: what went wrong, and on what.
+        details: what was seen; may have several lines.
+        resolution: one thing to do now.
+        exit_code: the process's exit status.
+    """
+
+    exit_code = 1
+
+    def __init__(self, brief: str, *, details: str = "", resolution: str = "") -> None:
+        super().__init__(brief)
+        self.brief = brief
+        self.details = details
+        self.resolution = resolution
+
+
+class BadCatalogue(FlavorError):
+    """A catalogue, or what was said on the command line in its place, is not right."""
+
+    exit_code = 2
+
+
+class NotFound(FlavorError):
+    """The cloud has no such flavor, image, project."""
+
+
+class Refused(FlavorError):
+    """Refused for safety; nothing was touched."""
+
+    exit_code = 3
+
+
+class HalfMade(FlavorError):
+    """Something was left behind that could not be finished or removed; the message names it."""
+
+
+class Verification(FlavorError):
+    """What was read back is not what was written."""

@@ -1,0 +1,1 @@
+"""Nova: what each release reads (releases), its configuration written (config) and judged (lint)."""

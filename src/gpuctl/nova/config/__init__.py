@@ -1,0 +1,1 @@
+"""Nova's configuration for GPU hosts: facts and wishes in (plan), text per deployment tool out (layouts)."""

@@ -1,0 +1,1 @@
+"""Nova's configuration judged: files in (sources), one small function a mistake (checks), findings out (registry)."""
