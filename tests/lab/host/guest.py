@@ -11,7 +11,7 @@ from typing import Any
 from .connection import Result
 from .machine import Machine
 
-TOOLS = Path(__file__).parent / "guest"
+TOOLS = Path(__file__).parent / "inside"
 
 _LOOK = r"""
 cd /sys/bus/pci/devices && for d in *; do
@@ -44,7 +44,7 @@ def functions(machine: Machine) -> dict[str, Seen]:
 
 
 def snapshot(machine: Machine, *folders: str) -> dict[str, dict[str, Any]]:
-    """Path -> type, mode, owner and hash of everything below the guest's folders (guest/snapshot.py)."""
+    """Path -> type, mode, owner and hash of everything below the guest's folders (inside/snapshot.py)."""
     machine.put(TOOLS / "snapshot.py", "/run/snapshot.py")
     names = " ".join(map(shlex.quote, folders or ("/etc", "/boot")))
     found: dict[str, dict[str, Any]] = json.loads(machine.ssh(f"python3 /run/snapshot.py {names}", timeout=1800).out)
@@ -52,7 +52,7 @@ def snapshot(machine: Machine, *folders: str) -> dict[str, dict[str, Any]]:
 
 
 def vfio_open(machine: Machine, *addresses: str) -> list[dict[str, Any]]:
-    """Each function with group, viable, opened, ids, error, as the guest's VFIO gave them (guest/vfio_open.py)."""
+    """Each function with group, viable, opened, ids, error, as the guest's VFIO gave them (inside/vfio_open.py)."""
     machine.put(TOOLS / "vfio_open.py", "/run/vfio_open.py")
     done = machine.ssh(f"python3 /run/vfio_open.py {' '.join(map(shlex.quote, addresses))}", check=False)
     answer: list[dict[str, Any]] = json.loads(done.out)["functions"]
@@ -67,3 +67,31 @@ def inner_qemu(machine: Machine, *addresses: str, timeout: float = 600) -> Resul
     devices = " ".join(f"-device vfio-pci,host={shlex.quote(address)}" for address in addresses)
     line = f"qemu-system-x86_64 -M q35 -accel tcg -m 64 -nodefaults -display none -S -monitor stdio {devices}"
     return machine.ssh(f"printf 'info pci\\nquit\\n' | {line}", check=False, timeout=timeout)
+
+
+def hold(machine: Machine, *addresses: str) -> int:
+    """A QEMU in the guest has these functions open and stays; its pid is returned. `let_go` ends it."""
+    devices = " ".join(f"-device vfio-pci,host={shlex.quote(address)}" for address in addresses)
+    line = (
+        f"qemu-system-x86_64 -name tenant -M q35 -accel tcg -m 64 -nodefaults -display none -S -monitor none {devices}"
+    )
+    machine.ssh(f"systemd-run --quiet --collect --unit=lab-tenant {line}")
+    # a device's descriptor, not the group's alone: only then every part of it is held
+    held = "p=$(systemctl show -P MainPID lab-tenant); ls -l /proc/$p/fd | grep -q 'vfio-device' && echo $p && exit"
+    looked = machine.ssh(f"for i in $(seq 300); do {held}; sleep 1; done; journalctl -u lab-tenant; exit 1")
+    return int(looked.out)
+
+
+def let_go(machine: Machine) -> None:
+    """The QEMU of `hold` has ended."""
+    machine.ssh("systemctl stop lab-tenant")
+
+
+def driver_map(machine: Machine) -> dict[str, tuple[str, str]]:
+    """Address -> driver and driver_override, for every PCI function of the guest."""
+    return {address: (seen.driver, seen.override) for address, seen in functions(machine).items()}
+
+
+def changed(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> list[str]:
+    """The paths of two snapshots that differ in anything: bytes too, also of an initramfs."""
+    return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))

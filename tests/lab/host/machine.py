@@ -88,7 +88,7 @@ class Machine:
             detached: the processes outlive this one.
         """
         self.topology = load(topology) if isinstance(topology, str) else topology
-        self._overlay = disk_overlay
+        self.disk_overlay = disk_overlay
         self._cmdline_extra = cmdline_extra
         self._qemu_extra = qemu_extra
         self._memory_mib = memory_mib
@@ -280,7 +280,7 @@ class Machine:
     def _disk(self, base: Path, folder: Path) -> Path:
         if self._writable_base:
             return base / "disk.qcow2"
-        overlay = self._overlay or folder / "disk.qcow2"
+        overlay = self.disk_overlay or folder / "disk.qcow2"
         if not overlay.exists():
             backing = ["-b", str((base / "disk.qcow2").resolve()), "-F", "qcow2"]
             argv = ["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(overlay)]

@@ -66,3 +66,19 @@ QEMU: dict[str, Any] = {
     "pocket": "trixie-backports",  # trixie's own 10.0 has no vfio-user-pci (10.1 and later)
     "packages": ["qemu-system-x86", "seabios", "ipxe-qemu"],
 }
+
+DRACUT: dict[str, Any] = {
+    "format": 1,
+    # what the base disk lacks; apt in the guest has no network and takes these files alone
+    "packages": ["dracut", "dracut-core", "kpartx", "dmsetup"],
+    # Debian's default puts in every driver: minutes under TCG
+    "files": {"/etc/dracut.conf.d/01-lab.conf": 'hostonly="yes"\ncompress="zstd -1"\n'},
+    "inside": [
+        "dpkg --purge --force-depends initramfs-tools initramfs-tools-core",
+        "DEBIAN_FRONTEND=noninteractive dpkg -i /var/tmp/debs/*.deb",
+        "rm -r /var/tmp/debs",
+        "dracut --force /boot/initrd.img-$(uname -r) $(uname -r)",
+        "update-grub",
+        "sync",
+    ],
+}

@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("click")
 
-from gpuctl.cli import lab  # noqa: E402 - only where the operator's half is installed
-from gpuctl.cli.main import main  # noqa: E402
+from gpuctl.cli import lab
+from gpuctl.cli.main import main
 
 
 def test_the_source_tree_is_found():

@@ -9,6 +9,7 @@ it ("content", from `unmkinitramfs`), and a comparison takes the one it means.
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -26,7 +27,7 @@ def describe(path: str, *, inside: bool = True) -> dict[str, Any]:
         said.update(type="dir")
     elif stat.S_ISREG(info.st_mode):
         said.update(type="file", bytes=digest(path))
-        if inside and os.path.basename(path).startswith("initrd.img"):
+        if inside and os.path.basename(path).startswith("initrd.img") and shutil.which("unmkinitramfs"):
             said.update(content=content(path))
     else:
         said.update(type="special", device=info.st_rdev)
