@@ -13,6 +13,15 @@ from gpuctl_host.data import frozen
 
 
 @frozen
+class Node:
+    """One NUMA node; memory in MiB."""
+
+    number: int
+    cpus: int
+    memory_mib: int
+
+
+@frozen
 class System:
     """The machine: DMI names (or the device tree's), and its processor."""
 
@@ -27,6 +36,7 @@ class System:
     distribution_like: tuple[str, ...]  # os-release ID_LIKE
     distribution_version: str | None
     boot_id: str | None
+    numa: tuple[Node, ...] | None = None  # None: the kernel does not show its nodes
 
 
 @frozen

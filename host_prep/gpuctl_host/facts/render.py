@@ -28,6 +28,10 @@ def facts_document(facts: Facts) -> dict[str, Any]:
             "hypervisor": system.hypervisor,
             "distribution": system.distribution,
             "distribution_version": system.distribution_version,
+            "numa": [
+                {"node": node.number, "cpus": node.cpus, "memory_mib": node.memory_mib} for node in system.numa or ()
+            ]
+            or None,
         },
         "kernel": {
             "release": kernel.release,

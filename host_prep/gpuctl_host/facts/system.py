@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from gpuctl_host.facts.model import System
+from gpuctl_host.facts.numa import read_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,6 +75,7 @@ def read_system(
         distribution_like=tuple(os_release.get("ID_LIKE", "").split()),
         distribution_version=os_release.get("VERSION_ID"),
         boot_id=host.word("/proc/sys/kernel/random/boot_id"),
+        numa=read_nodes(host),
     )
 
 

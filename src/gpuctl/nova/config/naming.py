@@ -16,12 +16,17 @@ _SERIES = re.compile(r"\b(gtx|rtx|titan|gt|arc|rx|mi|pro)\s+(?=[a-z0-9])")
 
 
 def default_alias(name: str, ids: str) -> str:
-    """Return an alias for a model, as gtx1080 or h100-sxm; ``gpu-`` and the ids where the name says nothing.
+    """Return an alias for a model: the device table's, so that flavors ask for what Nova offers; else from its name.
 
     Args:
         name: what the facts call the card.
-        ids: vendor:device, for a card without a name.
+        ids: vendor:device, for a card without a name: ``gpu-`` and the ids where the name says nothing.
     """
+    from gpuctl.flavors.devices import find
+
+    known = find(ids)
+    if known is not None:
+        return known.alias
     bracket = _SOLD_AS.search(name)
     words = (bracket[1] if bracket else name).split("/")[0].lower()
     words = re.sub(r"\bsxm\d\b", "sxm", _SIZE.sub(" ", words))
