@@ -78,7 +78,7 @@ NASTY = (
     b"0000:42:00.0 " * 20_000,
 )
 COMMANDS = ("facts", "check", "prepare", "restore", "history")
-LIMIT = 1.0  # seconds of CPU
+LIMIT = 5.0  # seconds of CPU: a quiet machine needs a tenth; what is quadratic needs minutes
 
 
 @pytest.fixture(scope="module")

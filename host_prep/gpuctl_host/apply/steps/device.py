@@ -159,8 +159,12 @@ def rescan(host: Host, bridge: str, expected: str | None) -> None:
     """The bus below ``bridge`` was scanned ("pci": every bus), and the function ``expected`` is there."""
     if expected is not None and is_there(host, expected):
         return
-    near = f"{PCI}/devices/{bridge}/rescan"
-    host.poke(near if bridge != "pci" and host.exists(near) else f"{PCI}/rescan", "1\n", timeout=_POKE)
+    # A bridge's own `rescan` scans the bus that it is ON, with every other card below that; a guest may have one
+    # of them open. Its secondary bus has a file of its own.
+    below = [f"{PCI}/devices/{bridge}/pci_bus/{name}/rescan" for name in host.names(f"{PCI}/devices/{bridge}/pci_bus")]
+    places = [*below, f"{PCI}/devices/{bridge}/rescan"] if bridge != "pci" else []
+    near = next((path for path in places if host.exists(path)), f"{PCI}/rescan")
+    host.poke(near, "1\n", timeout=_POKE)
     if expected is not None:
         _until(host, lambda: is_there(host, expected), f"{expected} did not come back after a scan below {bridge}")
 

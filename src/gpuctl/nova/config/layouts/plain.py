@@ -12,7 +12,7 @@ from gpuctl.nova.config.plan import Configuration
 _ADDS = (
     "Lines for devices and aliases in other files are added to these, not replaced by them: take old ones out.",
     "A file in nova.conf.d is read if the service starts without --config-file, or with --config-dir; an API under a",
-    "web server reads nova.conf.d of OS_NOVA_CONFIG_DIR (/etc/nova). `gpuctl nova check` shows what is in force.",
+    "web server reads OS_NOVA_CONFIG_FILES and /etc/nova/nova.conf.d. `gpuctl nova check` shows what is in force.",
 )
 
 
