@@ -51,6 +51,20 @@ class Demo:
             self.unexpected += 1
             print(self.paint(RED, f"this demo expected {expect}"), flush=True)
 
+    def cloud(self) -> None:
+        """What the operator makes of this host's facts: Nova's configuration, and flavors that fill the host."""
+        with tempfile.TemporaryDirectory(prefix="gpuctl-demo-") as folder, contextlib.chdir(folder):
+            with Path("gpu-node-01.json").open("w") as file, contextlib.redirect_stdout(file):
+                gpuctl(["host", "facts", "-f", "json"], obj={"host_factory": lambda _root: self.host})
+            print(f"\n{self.paint(BOLD, '$ gpuctl host facts -f json > gpu-node-01.json')}", flush=True)
+            self.run("gpuctl nova configure --release 2026.2 --alias nvidia --facts gpu-node-01.json -o nova", expect=0)
+            self.run(
+                "gpuctl nova check nova/compute.conf nova/api.conf --release 2026.2 --facts gpu-node-01.json", expect=0
+            )
+            self.run(
+                "gpuctl flavor plan --facts gpu-node-01.json --cpus 32 --ram 128GiB --alias 10de:1b80=nvidia", expect=0
+            )
+
     def reboot(self) -> None:
         """The simulated machine starts anew, from what its GRUB and its initramfs say now."""
         print(f"\n{self.paint(BOLD, '$ reboot')}", flush=True)
@@ -103,6 +117,7 @@ def main() -> int:
         demo.reboot()
         demo.run("gpuctl host check", expect=0)
         demo.run("gpuctl host history", expect=0)
+        demo.cloud()
         demo.run("gpuctl host restore --yes", expect=4)
         demo.reboot()
         demo.run("gpuctl host check", expect=1)
