@@ -61,9 +61,34 @@ class Demo:
             self.run(
                 "gpuctl nova check nova/compute.conf nova/api.conf --release 2026.2 --facts gpu-node-01.json", expect=0
             )
-            self.run(
-                "gpuctl flavor plan --facts gpu-node-01.json --cpus 32 --ram 128GiB --alias 10de:1b80=nvidia", expect=0
+            plan = "gpuctl flavor plan --facts gpu-node-01.json --cpus 32 --ram 128GiB --alias 10de:1b80=nvidia"
+            self.run(plan, expect=0)
+            print(f"\n{self.paint(BOLD, f'$ {plan} -f yaml > gpus.yaml')}", flush=True)
+            with Path("gpus.yaml").open("w") as file, contextlib.redirect_stdout(file):
+                gpuctl([*plan.split()[1:], "-f", "yaml"])
+            self.flavors(Path(folder))
+
+    def flavors(self, folder: Path) -> None:
+        """The flavors on a cloud in memory, which speaks Keystone's and Nova's language on loopback."""
+        from tests.sim.nova import NovaSim
+
+        kept = {name: value for name, value in os.environ.items() if name.startswith("OS_")}
+        with NovaSim() as cloud:
+            for name in kept:
+                del os.environ[name]
+            os.environ.update(OS_CLIENT_CONFIG_FILE=str(cloud.clouds_yaml(folder)), OS_CLOUD="sim")
+            self.say(
+                "A simulated cloud; `gpuctl lab up` starts a real Keystone, Placement, Glance and Nova to rehearse on."
             )
+            try:
+                self.run("gpuctl flavor apply gpus.yaml --yes", expect=0)
+                self.run("gpuctl flavor apply gpus.yaml --yes", expect=0)
+                self.run("gpuctl flavor list", expect=0)
+                self.run("gpuctl flavor verify gpu.nvidia.1 --network none", expect=0)
+            finally:
+                for name in ("OS_CLIENT_CONFIG_FILE", "OS_CLOUD"):
+                    os.environ.pop(name, None)
+                os.environ.update(kept)
 
     def reboot(self) -> None:
         """The simulated machine starts anew, from what its GRUB and its initramfs say now."""
