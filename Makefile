@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 SUITE = $(PYTHON) .ci/suite.py
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test check unit property crash packaging python39 lint types format lab-host bench bench-flavors zipapp dist lock clean
+.PHONY: help bootstrap demo test check unit property crash packaging python39 lint types format lab-host bench zipapp dist lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -38,11 +38,7 @@ format: bootstrap  ## let ruff format and mend what it can
 
 bench: bootstrap  ## CPU time against the tools that one would use instead (installs them, aside)
 	@python3 .ci/bootstrap bench
-	@$(PYTHON) -m tests.bench.run
-
-bench-flavors: bootstrap  ## flavors on the real Nova of the lab against a loop of openstack commands (minutes)
-	@python3 .ci/bootstrap bench
-	@$(PYTHON) -m tests.bench.flavors
+	@$(PYTHON) -m tests.bench.run; host=$$?; $(PYTHON) -m tests.bench.flavors; cloud=$$?; exit $$((host > cloud ? host : cloud))
 
 zipapp: bootstrap  ## dist/gpuctl-host.pyz: the host's half as one file
 	@$(PYTHON) -m gpuctl.zipapp dist/gpuctl-host.pyz
