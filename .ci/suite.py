@@ -66,6 +66,7 @@ def pytest_part(name: str, *arguments: str, limit: int, python: str = PYTHON, **
 
 
 TWO = ("-n", "2", "--dist", "worksteal")
+WHOLE = ("-n", "2", "--dist", "loadfile")  # the kill tests count their kills over a whole file
 BOOTSTRAP39 = (sys.executable, str(ROOT / ".ci/bootstrap"), "py39")
 PARTS = {
     part.name: part
@@ -76,7 +77,7 @@ PARTS = {
         Part("demo", (PYTHON, "-m", "tests.demo.demo"), 300),
         pytest_part("unit", "-m", FAST, *TWO, limit=1500),
         pytest_part("property", "-m", "property and not crash", *TWO, "--timeout=600", limit=1500, may_be_empty=True),
-        pytest_part("crash", "-m", "crash", "-n", "2", "--dist", "loadfile", "--timeout=900", limit=1800, may_be_empty=True),
+        pytest_part("crash", "-m", "crash", *WHOLE, "--timeout=900", limit=1800, may_be_empty=True),
         pytest_part("slow", "-m", SLOW, *TWO, "--timeout=600", limit=2700, may_be_empty=True),
         pytest_part("packaging", "-m", "packaging", "--timeout=600", limit=1500, before=BOOTSTRAP39),
         pytest_part("python39", "-m", FAST, *TWO, limit=1500, python=PYTHON39, before=BOOTSTRAP39,
