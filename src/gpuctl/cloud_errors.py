@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
+from gpuctl.errors import OperatorError
+
 NOT_DONE = (413, 429)
 """Refused before it was looked at: safe to ask again, whatever was asked (413 is how Nova once said 429)."""
 
 LATER = "try again; look at the API's log if it stays so"
 
 
-class CloudError(Exception):
-    """What a cloud would not do.
-
-    Attributes:
-        brief: one line: what went wrong, and on what.
-        details: what was seen.
-        resolution: one thing to do now.
-        exit_code: the process's exit status.
-    """
-
-    exit_code = 1
-
-    def __init__(self, brief: str, *, details: str = "", resolution: str = "") -> None:
-        super().__init__(brief)
-        self.brief = brief
-        self.details = details
-        self.resolution = resolution
+class CloudError(OperatorError):
+    """What a cloud would not do."""
 
 
 class NoSuchCloud(CloudError):

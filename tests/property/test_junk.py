@@ -78,7 +78,8 @@ NASTY = (
     b"0000:42:00.0 " * 20_000,
 )
 COMMANDS = ("facts", "check", "prepare", "restore", "history")
-LIMIT = 5.0  # seconds of CPU: a quiet machine needs a tenth; what is quadratic needs minutes
+LIMIT = 1.0  # seconds of CPU
+TRIES = 3  # what is slow is slow each time; what a crowded machine adds is not
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +98,13 @@ def ask_all(root: Path, place: str, data: bytes) -> None:
     target.write_bytes(data)
     try:
         for command in COMMANDS:
-            events: list[dict] = []
-            began = time.process_time()
-            code = serve({"command": command, "root": str(root)}, events.append, host=Host(str(root)))
-            spent = time.process_time() - began
+            for _ in range(TRIES):
+                events: list[dict] = []
+                began = time.process_time()
+                code = serve({"command": command, "root": str(root)}, events.append, host=Host(str(root)))
+                spent = time.process_time() - began
+                if spent < LIMIT:
+                    break
             last = events[-1]
             assert last["event"] == "result" or last["code"] != "internal", (command, last)
             assert code in (0, 1, 2, 3), (command, last)

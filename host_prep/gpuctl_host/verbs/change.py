@@ -45,7 +45,8 @@ def answer(command: str, host: Host, vendors: tuple[str, ...], request: dict[str
         )
     if plan.refusals:
         return plan_document(plan, facts), REFUSED
-    return _apply(command, host, vendors, request, plan, emit)
+    document, code = _apply(command, host, vendors, request, plan, emit)
+    return {**document, "host": facts.host}, code
 
 
 def _plan(command: str, host: Host, vendors: tuple[str, ...], request: dict[str, Any]) -> tuple[Facts, Plan]:
@@ -99,7 +100,7 @@ def _apply(
         code = 1
     elif plan.manual and outcome.error is None:
         code = PART if outcome.run else 1  # what is left to a person is not done
-    document = _document(host, plan, outcome, problems, code)
+    document = _document(plan, outcome, problems, code)
     if request.get("reboot") and code == REBOOT and host.live:
         from gpuctl_host.tools.systemctl import reboot
 
@@ -128,7 +129,7 @@ def _read_back(host: Host, vendors: tuple[str, ...], plan: Plan, outcome: Outcom
     return tuple(problems)
 
 
-def _document(host: Host, plan: Plan, outcome: Outcome, problems: tuple[str, ...], code: int) -> dict[str, Any]:
+def _document(plan: Plan, outcome: Outcome, problems: tuple[str, ...], code: int) -> dict[str, Any]:
     states = {id(change): ("done", "") for change in outcome.done}
     states.update({id(change): ("pending", "not on a tree that no kernel runs from") for change in outcome.pending})
     if outcome.failed is not None:
@@ -139,7 +140,6 @@ def _document(host: Host, plan: Plan, outcome: Outcome, problems: tuple[str, ...
         changes.append({**change_document(number, change), "state": state, "said": said})
     return {
         "schema": RUN_SCHEMA,
-        "host": host.word("/etc/hostname") if not host.live else None,
         "verb": plan.verb,
         "run": outcome.run,
         "fingerprint": plan.fingerprint,

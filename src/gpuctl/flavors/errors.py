@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
+from gpuctl.errors import OperatorError
 
-class FlavorError(Exception):
-    """The base of what goes wrong with flavors.
 
-    Attributes:
-        brief: one line: what went wrong, and on what.
-        details: what was seen; may have several lines.
-        resolution: one thing to do now.
-        exit_code: the process's exit status.
-    """
-
-    exit_code = 1
-
-    def __init__(self, brief: str, *, details: str = "", resolution: str = "") -> None:
-        super().__init__(brief)
-        self.brief = brief
-        self.details = details
-        self.resolution = resolution
+class FlavorError(OperatorError):
+    """The base of what goes wrong with flavors."""
 
 
 class BadCatalogue(FlavorError):

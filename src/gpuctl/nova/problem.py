@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+from gpuctl.errors import OperatorError
+
 USAGE = 2
 
 
-class Problem(Exception):
-    """Something that was asked for cannot be, or cannot be read.
-
-    Attributes:
-        brief: what is wrong, in a line.
-        details: what was read and where, one fact a line.
-        resolution: what to do about it.
-        exit_code: as docs/reference has it; 2 is wrong usage or unreadable input.
-    """
+class Problem(OperatorError):
+    """Something that was asked for cannot be, or cannot be read; wrong usage unless ``exit_code`` says otherwise."""
 
     def __init__(self, brief: str, *, details: str = "", resolution: str = "", exit_code: int = USAGE) -> None:
-        super().__init__(brief)
-        self.brief = brief
-        self.details = details
-        self.resolution = resolution
+        super().__init__(brief, details=details, resolution=resolution)
         self.exit_code = exit_code
