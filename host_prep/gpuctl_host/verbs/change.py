@@ -135,8 +135,14 @@ def _document(plan: Plan, outcome: Outcome, problems: tuple[str, ...], code: int
     if outcome.failed is not None:
         states[id(outcome.failed)] = ("failed", outcome.error or "")
     changes = []
+    reached = True  # steps behind the one that failed were never begun
     for number, change in enumerate(plan.changes, 1):
-        state, said = states.get(id(change), ("undone" if outcome.error else "skipped", ""))
+        otherwise = "skipped"
+        if outcome.error is not None:
+            taken = f"{change.kind} {change.target}" in outcome.undone
+            otherwise = "undone" if taken else "not taken back" if reached else "not begun"
+        state, said = states.get(id(change), (otherwise, ""))
+        reached = reached and change is not outcome.failed
         changes.append({**change_document(number, change), "state": state, "said": said})
     return {
         "schema": RUN_SCHEMA,

@@ -92,12 +92,18 @@ def result_table(result: Document) -> str:
     text = "".join(f"{mark('pass')} {_what(step)}\n" for step in done)
     for step in other:
         sign = mark(
-            "skip" if step["state"] in ("pending", "skipped") else "warn" if step["state"] == "undone" else "fail"
+            "skip"
+            if step["state"] in ("pending", "skipped", "not begun")
+            else "warn"
+            if step["state"] == "undone"
+            else "fail"
         )
         text += f"{sign} {_what(step)}: {step['state']}{' (' + step['said'] + ')' if step.get('said') else ''}\n"
     for problem in result["problems"]:
         text += f"{mark('fail')} {problem}\n"
     text += _tail(result)
+    if result.get("error") and result.get("resolution"):
+        text += f"What to do: {result['resolution']}\n"
     if result.get("run"):
         text += f"{result['verdict']}  (run {result['run']})\n"
     else:
