@@ -11,7 +11,7 @@ click = pytest.importorskip("click")
 
 from gpuctl.cli.main import main  # noqa: E402 - only where the operator's half is installed
 from tests.sim import worlds  # noqa: E402
-from tests.sim.host import SimHost  # noqa: E402
+from tests.sim.host import Fault, SimHost  # noqa: E402
 
 
 @pytest.fixture
@@ -157,3 +157,13 @@ def test_an_unforeseen_error_is_a_message_and_debug_shows_the_traceback(capsys):
     assert "Traceback" not in err
     assert main(["host", "facts", "--debug"], obj={"host_factory": broken}) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_failed_prepare_says_of_each_step_what_became_of_it(gpuctl, host):
+    host.faults["update-initramfs"] = Fault("fail")
+    code, out, _ = gpuctl("host", "prepare", "--yes", "-f", "json")
+    states = [step["state"] for step in json.loads(out)["changes"]]
+    failed = states.index("failed")
+    assert code == 1
+    assert set(states[:failed]) == {"undone"}
+    assert set(states[failed + 1 :]) <= {"not begun"}
