@@ -54,10 +54,11 @@ _PASSING = (500, 502, 503, 504)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A good answer."""
+    """A good answer; ``request`` is the id that the API's logs and Nova's instance actions know it by."""
 
     status: int
     body: dict[str, Any]
+    request: str = ""
 
 
 @dataclass
@@ -145,7 +146,9 @@ class Service:
                     raise Uncertain(f"{what}: {error.brief}", details=error.details, resolution=LATER) from error
             else:
                 if response.status_code < 400 or response.status_code in accept:
-                    return Answer(response.status_code, _json(response))
+                    return Answer(
+                        response.status_code, _json(response), response.headers.get("x-openstack-request-id", "")
+                    )
                 wait = _retry_after(response, wait)
                 final = attempt == TRIES or wait > LONGEST_PAUSE
                 if final or not _again(response.status_code, once):

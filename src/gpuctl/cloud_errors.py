@@ -60,7 +60,7 @@ def refusal(what: str, status: int, text: str) -> CloudError:
         return NotAuthorised(
             f"{what}: not allowed",
             details=text,
-            resolution="flavors are an administrator's: use credentials with that role",
+            resolution="this is an administrator's to ask: use credentials with that role",
         )
     if status >= 500 or status in NOT_DONE:
         return Uncertain(f"{what}: the API answered {status}", details=text, resolution=LATER)

@@ -19,7 +19,9 @@ def url(ports: Ports) -> str:
 def epmd(install: Install, ports: Ports) -> Command:
     """Erlang's port mapper, on loopback and on a port of its own: an Erlang node does not start without one."""
     binary = next((install.debian / "usr" / "lib" / "erlang").glob("erts-*/bin/epmd"))
-    return Command(argv=(str(binary), "-port", str(ports.epmd)), env={"ERL_EPMD_ADDRESS": "127.0.0.1"})
+    return Command(
+        argv=(str(binary), "-port", str(ports.epmd)), env={**install.libraries, "ERL_EPMD_ADDRESS": "127.0.0.1"}
+    )
 
 
 def prepare(folder: Path, ports: Ports) -> None:
@@ -46,6 +48,7 @@ def command(install: Install, folder: Path, ports: Ports) -> Command:
             *("-kernel", "inet_dist_use_interface", "{127,0,0,1}"),
         ),
         env={
+            **install.libraries,
             "HOME": str(folder),
             "ERL_LIBS": str(home / "plugins"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",

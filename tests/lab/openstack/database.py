@@ -45,7 +45,8 @@ def command(install: Install, data: Path, port: int) -> Command:
             "--performance-schema=OFF",
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_general_ci",
-        )
+        ),
+        env=install.libraries,
     )
 
 
@@ -59,7 +60,13 @@ def create(install: Install, data: Path) -> None:
         for name in ("mysql_system_tables.sql", "mysql_system_tables_data.sql")
     )
     done = subprocess.run(
-        [*_common(install, data), "--bootstrap"], input=script, capture_output=True, text=True, check=False, timeout=300
+        [*_common(install, data), "--bootstrap"],
+        input=script,
+        env={**os.environ, **install.libraries},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     if done.returncode != 0:
         raise RuntimeError(f"MariaDB's first start failed: {done.stderr[-2000:]}")

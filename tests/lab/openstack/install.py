@@ -28,6 +28,8 @@ DEBIAN = (
     *("erlang-os-mon", "erlang-parsetools", "erlang-public-key", "erlang-runtime-tools", "erlang-snmp", "erlang-ssl"),
     *("erlang-syntax-tools", "erlang-tftp", "erlang-tools", "erlang-xmerl"),
 )
+# The same library under the names that releases give its package; the first that is to be had is taken.
+LIBRARIES = (("liburing2",), ("libaio1t64", "libaio1"))
 
 
 class Unavailable(Exception):
@@ -62,6 +64,17 @@ class Install:
         return self.cache / "debian"
 
     @property
+    def libraries(self) -> dict[str, str]:
+        """The environment in which an unpacked program finds its unpacked libraries."""
+        return {"LD_LIBRARY_PATH": ":".join(map(str, sorted((self.debian / "usr" / "lib").glob("*-linux-gnu"))))}
+
+    @property
+    def unpacked(self) -> Path:
+        """The mark of a wholly unpacked `debian`; it changes with the list of packages."""
+        digest = hashlib.sha256(repr((DEBIAN, LIBRARIES)).encode()).hexdigest()[:12]
+        return self.debian / f".complete-{digest}"
+
+    @property
     def template(self) -> Path:
         """A database with all schemas in place; see template.py."""
         parts = [LOCK.read_bytes(), (HERE / "template.py").read_bytes()]
@@ -83,7 +96,7 @@ def ensure(cache: Path | None = None) -> Install:
     install = Install((cache or default_cache()).absolute())
     install.cache.mkdir(parents=True, exist_ok=True)
     with exclusive(install.cache / "install.lock"):
-        if not (install.debian / ".complete").exists():
+        if not install.unpacked.exists():
             _unpack_debian(install)
         if not (install.venv / ".complete").exists():
             _make_venv(install)
@@ -112,7 +125,8 @@ def _make_venv(install: Install) -> None:
     else:
         _run([sys.executable, "-m", "venv", str(venv)])
         pip = [str(install.python), "-m", "pip", "install", "-q"]
-    _run([*pip, "--require-hashes", "-r", str(LOCK)])
+    # The lock is whole. Without --no-deps pip takes `SQLAlchemy[asyncio]` for something that it does not pin.
+    _run([*pip, "--no-deps", "--require-hashes", "-r", str(LOCK)])
     (venv / ".complete").touch()
 
 
@@ -132,13 +146,27 @@ def _unpack_debian(install: Install) -> None:
         # A new machine has no package lists yet.
         _run(["apt-get", "-q", "update"])
         _run(["apt-get", "-q", "download", *DEBIAN], cwd=downloads)
+    for names in LIBRARIES:
+        _download_one_of(names, downloads)
     for package in sorted(downloads.glob("*.deb")):
         _run(["dpkg-deb", "-x", str(package), str(part)])
     shutil.rmtree(downloads)
     shutil.rmtree(install.debian, ignore_errors=True)
     part.rename(install.debian)
     _write_erl(install.debian)
-    (install.debian / ".complete").touch()
+    install.unpacked.touch()
+
+
+def _download_one_of(names: tuple[str, ...], downloads: Path) -> None:
+    """The first package of these that exists here is downloaded."""
+    for name in names:
+        try:
+            _run(["apt-get", "-q", "download", name], cwd=downloads)
+        except Unavailable:
+            if name == names[-1]:
+                raise
+        else:
+            return
 
 
 def _write_erl(debian: Path) -> None:
