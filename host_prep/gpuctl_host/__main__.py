@@ -24,7 +24,15 @@ def main() -> int:
                 " see docs/reference/zipapp.md\n"
             )
             return 2
-    return serve(request, _emit)
+    return serve(request, _emit_plain if request.get("plain") is True else _emit)
+
+
+def _emit_plain(event: dict[str, Any]) -> None:
+    """The one line for a person's log, in place of JSON."""
+    if event["event"] == "error":
+        sys.stderr.write(f"{event['brief']}: {event['resolution']}\n")
+    elif "line" in event.get("document", {}):
+        sys.stdout.write(event["document"]["line"] + "\n")
 
 
 def _emit(event: dict[str, Any]) -> None:

@@ -1,16 +1,25 @@
 """The one way in: a request (a JSON object) goes in, events (JSON objects) come out. CLI, SSH and Ansible all use it.
 
-Request keys: ``command`` (facts, check, prepare, restore, history, capture, version) and, by command:
+Request keys: ``command`` (facts, check, prepare, restore, watch, history,
+capture, instances, leftovers, version) and, by command:
 
     root        "/" (default) or a tree with the same paths
     vendors     ["10de"] (default), more ids, or ["any"]
     strict      check: warn fails too
+    facts       check: the document has the facts that were judged too, under "facts"
     nagios      check: the document is {"line"}, the exit code Nagios' own
+    prometheus  check: the document is {"text"}, metrics
+    action      watch: "install", "remove" (phase and fingerprint as prepare), "status" (default) or "run"
+    archive, folder     watch install: gpuctl-host.pyz (by default the one that runs), node_exporter's textfile folder
+    textfile, plain     watch run: the file for the metrics; print the line alone, not as JSON
     gpus, audio, nvswitch, phase, fingerprint, reboot     prepare: phase is "plan", "recover" or "apply";
                 the fingerprint is that of the plan that was agreed to
     run, phase, fingerprint                               restore
     run         history: show this run's diff
     file, private                                         capture
+    instances_path, uuids                                 instances, leftovers
+    phase ("plan", "quarantine", "restore" or "purge"), kinds, proof, destination_shares, nova_host, older_than_s,
+                fingerprint                               leftovers
 
 Events: {"event": "progress", "text", "done", "total"}, then exactly one of {"event": "result", "document", "exit_code"}
 and {"event": "error", "code", "brief", "details", "resolution", "exit_code"}.
@@ -32,14 +41,26 @@ Answer = tuple[dict[str, Any], int]  # the document and the exit code
 
 _COMMON = {"command": str, "root": str, "vendors": list, "debug": bool}
 _PHASED = {"phase": str, "fingerprint": str}
+_NOVA: dict[str, type] = {"instances_path": str, "uuids": list}
 _KEYS: dict[str, dict[str, type]] = {
     "version": {},
     "facts": {},
-    "check": {"strict": bool, "nagios": bool},
+    "check": {"strict": bool, "facts": bool, "nagios": bool, "prometheus": bool},
     "prepare": {"gpus": list, "audio": str, "nvswitch": str, "reboot": bool, **_PHASED},
     "restore": {"run": str, **_PHASED},
+    "watch": {"action": str, "archive": str, "folder": str, "textfile": str, "plain": bool, **_PHASED},
     "history": {"run": str},
     "capture": {"file": str, "private": bool},
+    "instances": _NOVA,
+    "leftovers": {
+        "kinds": list,
+        "proof": dict,
+        "destination_shares": dict,
+        "nova_host": str,
+        "older_than_s": int,
+        **_NOVA,
+        **_PHASED,
+    },
 }
 
 
@@ -99,10 +120,18 @@ def _answer(request: dict[str, Any], emit: Emit, host: Host | None) -> Answer:
     host = host or _open(request.get("root") or "/")
     vendors = tuple(request.get("vendors") or ("10de",))
     # Each verb's rooms are imported when they are needed: a check must not pay for what only prepare uses.
+    if command in ("instances", "leftovers"):
+        from gpuctl_host.verbs import leftovers
+
+        return leftovers.answer(command, host, request, emit)
     if command in ("facts", "check", "capture"):
         from gpuctl_host.verbs import look
 
         return look.answer(command, host, vendors, request, emit)
+    if command == "watch":
+        from gpuctl_host.verbs import watch
+
+        return watch.answer(host, vendors, request, emit)
     from gpuctl_host.verbs import change
 
     return change.answer(command, host, vendors, request, emit)

@@ -20,7 +20,8 @@ MAY_CALL = {
     "checks": {"facts"},
     "changes": {"facts", "boot", "templates"},
     "boot": {"facts", "tools", "templates"},
-    "apply": {"facts", "boot", "changes", "tools", "templates"},
+    "apply": {"facts", "boot", "changes", "leftovers", "tools", "templates"},
+    "leftovers": {"facts", "tools"},
     "tools": set(),
     "templates": set(),
 }

@@ -7,11 +7,14 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from gpuctl_host.apply import journald
 from gpuctl_host.apply.files import told
 from gpuctl_host.apply.journal import stamp
 from gpuctl_host.apply.places import AUDIT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gpuctl_host.apply.outcome import Site
     from gpuctl_host.changes.past import Run
 
@@ -41,6 +44,15 @@ def audit(site: Site, run: Run, result: str, *, error: str | None = None) -> Non
     }
     if error is not None:
         record["error"] = error
+    append(site, record)
+
+
+def append(site: Site, record: Mapping[str, Any]) -> None:
+    """The record is the audit log's last line, and journald has it too if there is one.
+
+    Raises:
+        DiskFailed: it is not, and no part of it is in the way of the next one.
+    """
     line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
     site.files.make_folders(site.files.missing_folders(AUDIT))
     disk = site.files.disk
@@ -60,3 +72,4 @@ def audit(site: Site, run: Run, result: str, *, error: str | None = None) -> Non
                 raise
         finally:
             disk.close(fd)
+    journald.tell(site.host, record)

@@ -64,6 +64,7 @@ def facts_document(facts: Facts) -> dict[str, Any]:
         },
         "gpus": [_gpu(gpu) for gpu in facts.gpus],
         "nvswitches": [_switch(item) for item in facts.nvswitches],
+        "bridges": [_bridge(item) for item in _above(facts)],
         "needs": plain(facts.needs),
         "needs_unknown": list(facts.needs_unknown),
         "foreign": plain(facts.foreign),
@@ -114,6 +115,7 @@ def _function(role: str, item: PciFunction) -> dict[str, Any]:
         "class": item.base_class or None,
         "driver": item.driver,
         "iommu_group": item.iommu_group,
+        "path": item.path,
     }
 
 
@@ -125,6 +127,7 @@ def _peer(item: PciFunction) -> dict[str, Any]:
         "class": item.base_class or None,
         "driver": item.driver,
         "bridge": item.is_bridge,
+        "path": item.path,
     }
 
 
@@ -134,5 +137,23 @@ def _switch(item: PciFunction) -> dict[str, Any]:
         "vendor_id": item.vendor_id,
         "device_id": item.device_id,
         "driver": item.driver,
+        "iommu_group": item.iommu_group,
+        "numa_node": item.numa_node,
+        "path": item.path,
+    }
+
+
+def _above(facts: Facts) -> list[PciFunction]:
+    """The root ports and bridges on the way to GPUs and NVSwitches."""
+    ways = (*(gpu.pci.path for gpu in facts.gpus), *(item.path for item in facts.nvswitches))
+    passed = {part for way in ways for part in way.split("/")[:-1]}
+    return [item for item in facts.pci or () if item.address in passed]
+
+
+def _bridge(item: PciFunction) -> dict[str, Any]:
+    return {
+        "address": item.address,
+        "vendor_id": item.vendor_id,
+        "device_id": item.device_id,
         "iommu_group": item.iommu_group,
     }

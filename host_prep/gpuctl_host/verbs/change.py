@@ -32,7 +32,7 @@ def answer(command: str, host: Host, vendors: tuple[str, ...], request: dict[str
     if phase not in (PLAN, RECOVER, APPLY):
         raise UsageError(f"unknown phase {phase!r}", resolution=f"{PLAN}, {RECOVER} or {APPLY}")
     if phase == RECOVER:
-        return {"verb": RECOVER, "notes": list(recover(host, progress=_teller(emit)))}, 0
+        return {"verb": RECOVER, "notes": list(recover(host, progress=teller(emit)))}, 0
     facts, plan = _plan(command, host, vendors, request)
     if phase == PLAN:
         document = plan_document(plan, facts)
@@ -80,16 +80,18 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
 def _apply(
     command: str, host: Host, vendors: tuple[str, ...], request: dict[str, Any], plan: Plan, emit: Emit
 ) -> Answer:
-    meta, tell = Meta.of_process(sys.argv), _teller(emit)
+    meta, tell = Meta.of_process(sys.argv), teller(emit)
 
     def reread() -> str:
         return _plan(command, host, vendors, request)[1].fingerprint
 
     if command == "restore":
         from gpuctl_host.apply.restore import apply_restore
+        from gpuctl_host.verbs import watch
 
+        service = watch.watched(host)
         outcome = apply_restore(host, plan, meta=meta, run=request.get("run"), progress=tell, reread=reread)
-        problems: tuple[str, ...] = ()
+        problems = watch.forget(host, service)
     else:
         from gpuctl_host.apply.executor import apply_plan
 
@@ -100,7 +102,7 @@ def _apply(
         code = 1
     elif plan.manual and outcome.error is None:
         code = PART if outcome.run else 1  # what is left to a person is not done
-    document = _document(plan, outcome, problems, code)
+    document = run_document(plan, outcome, problems, code)
     if request.get("reboot") and code == REBOOT and host.live:
         from gpuctl_host.tools.systemctl import reboot
 
@@ -129,7 +131,15 @@ def _read_back(host: Host, vendors: tuple[str, ...], plan: Plan, outcome: Outcom
     return tuple(problems)
 
 
-def _document(plan: Plan, outcome: Outcome, problems: tuple[str, ...], code: int) -> dict[str, Any]:
+def run_document(plan: Plan, outcome: Outcome, problems: tuple[str, ...], code: int) -> dict[str, Any]:
+    """Return what a run did as the document gpuctl.host.run/1.
+
+    Args:
+        plan: what was asked for.
+        outcome: what came of it.
+        problems: what reading back found wrong.
+        code: the exit status.
+    """
     states = {id(change): ("done", "") for change in outcome.done}
     states.update({id(change): ("pending", "not on a tree that no kernel runs from") for change in outcome.pending})
     if outcome.failed is not None:
@@ -178,7 +188,9 @@ def _verdict(plan: Plan, outcome: Outcome, code: int) -> str:
     return "Done in part: see above." if outcome.run else "Not done: see above."
 
 
-def _teller(emit: Emit):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a Tell; its type is only for checking
+def teller(emit: Emit):  # type: ignore[no-untyped-def]  # noqa: ANN201 - a Tell; its type is only for checking
+    """Return what turns each step of a run into a progress event."""
+
     def tell(progress: Progress) -> None:
         emit(
             {"event": "progress", "text": f"{progress.stage} {progress.text}", "done": progress.n, "total": progress.of}

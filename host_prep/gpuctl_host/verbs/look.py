@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl_host.errors import UsageError
 from gpuctl_host.facts.reader import read_facts
+from gpuctl_host.facts.record import CARDS
 
 if TYPE_CHECKING:
     from gpuctl_host.entry import Answer, Emit
@@ -21,16 +22,27 @@ def answer(command: str, host: Host, vendors: tuple[str, ...], request: dict[str
 
         return facts_document(read_facts(host, vendors)), 0
     from gpuctl_host.checks.registry import run_checks
-    from gpuctl_host.checks.render import check_document
+    from gpuctl_host.checks.render import check_document, is_ready
 
-    facts, strict = read_facts(host, vendors), request.get("strict") is True
+    # What a later kernel's image lacks is only seen inside it: seconds, and only where something was prepared.
+    facts = read_facts(host, vendors, deep=host.exists(CARDS))
+    strict = request.get("strict") is True
     findings = run_checks(facts)
+    if request.get("prometheus") is True:
+        from gpuctl_host.checks.prometheus import prometheus
+
+        text = prometheus(facts, findings, at=host.now().timestamp(), strict=strict)
+        return {"text": text}, 0 if is_ready(findings, strict=strict) else 1
     if request.get("nagios") is True:
         from gpuctl_host.checks.nagios import nagios
 
         line, code = nagios(findings, strict=strict)
         return {"line": line}, code
     document = check_document(facts, findings, strict=strict)
+    if request.get("facts") is True:
+        from gpuctl_host.facts.render import facts_document
+
+        document["facts"] = facts_document(facts)
     return document, 0 if document["ready"] else 1
 
 
