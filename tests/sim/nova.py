@@ -68,6 +68,7 @@ class Fault:
     times: int
     skip: int
     retry_after: int | None
+    seconds: float = 0.0
 
 
 class Answer(Exception):
@@ -81,7 +82,9 @@ class Answer(Exception):
 class NovaSim:
     """The cloud."""
 
-    def __init__(self, newest: str = "2.104", delay: float = 0.0) -> None:
+    handler: type[_Handler]  # see below
+
+    def __init__(self, newest: str = "2.104", delay: float = 0.0, port: int = 0) -> None:
         self.newest = newest
         self.delay = delay
         self.flavors: dict[str, Flavor] = {}
@@ -97,7 +100,7 @@ class NovaSim:
         self.logins = 0
         self._busy = 0
         self._lock = threading.RLock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"cloud": self}))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (self.handler,), {"cloud": self}))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -344,6 +347,7 @@ class _Handler(BaseHTTPRequestHandler):
     """HTTP, and the faults."""
 
     cloud: NovaSim
+    others: tuple[tuple[str, str], ...] = (("image", "glance"), ("placement", "placement"))
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -435,9 +439,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, {"projects": [{"id": PROJECTS[wanted], "name": wanted}] if wanted in PROJECTS else []}
         self.cloud.logins += 1
         ends = [("compute", "nova", f"{self.cloud.url}/compute/v2.1"), ("identity", "keystone", base)]
-        ends += [
-            (kind, name, f"{self.cloud.url}/{kind}") for kind, name in (("image", "glance"), ("placement", "placement"))
-        ]
+        ends += [(kind, name, f"{self.cloud.url}/{kind}") for kind, name in self.others]
         catalog = [
             {"type": kind, "name": name, "id": name, "endpoints": [
                 {"id": f"{name}-{interface}", "interface": interface, "region": "RegionOne", "region_id": "RegionOne", "url": url}
@@ -464,5 +466,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         """The connection breaks without an answer."""
         self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # the client may have been tired of waiting
+            self.connection.shutdown(socket.SHUT_RDWR)
         self.connection.close()
+
+
+NovaSim.handler = _Handler

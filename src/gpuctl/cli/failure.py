@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gpuctl.errors import OperatorError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -43,6 +45,8 @@ def report(error: BaseException, settings: Mapping[str, Any]) -> int:
         return 2
     if isinstance(error, Failure):
         return _say(error.message, error.details, error.resolution, error.code, colour)
+    if isinstance(error, OperatorError):
+        return _say(error.brief, error.details, error.resolution, error.exit_code, colour)
     if isinstance(error, click.UsageError):
         hint = f"see {error.ctx.command_path} --help" if error.ctx else "see gpuctl --help"
         return _say(error.format_message(), "", hint, 2, colour)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gpuctl.cli import options
+from gpuctl.cli import host_show, host_watch, options
 from gpuctl.cli.engine import ask
 
 
@@ -56,7 +56,7 @@ def facts(ctx: click.Context, root: str | None, vendors: tuple[str, ...], form: 
 @options.root
 @options.vendor
 @click.option("--strict", is_flag=True, help="Let a warning fail too.")
-@options.form("nagios")
+@options.form("nagios", "prom")
 @click.pass_context
 def check(ctx: click.Context, root: str | None, vendors: tuple[str, ...], form: str, *, strict: bool) -> int:
     """Say whether this host is ready for passthrough, and if not: why, shown by what, fixed how.
@@ -64,13 +64,15 @@ def check(ctx: click.Context, root: str | None, vendors: tuple[str, ...], form: 
     Shows what fails or warns; -v shows what passed, and what could not be known, as well.
 
     Exit code 0: ready; 1: not ready. With -f nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    -f prom prints metrics for node_exporter's textfile collector.
 
     Example: gpuctl host check --strict
     """
     request = {"command": "check", "root": root, "vendors": list(vendors) or None, "strict": strict}
-    document, code = ask(ctx, {**request, "nagios": form == "nagios" or None})
-    if form == "nagios":
-        click.echo(document["line"])
+    shapes = {"nagios": form == "nagios" or None, "prometheus": form == "prom" or None}
+    document, code = ask(ctx, {**request, **shapes})
+    if form in ("nagios", "prom"):
+        click.echo(document["line"] if form == "nagios" else document["text"].rstrip("\n"))
         return code
     from gpuctl.output.host_tables import check_table
 
@@ -196,3 +198,7 @@ def capture(ctx: click.Context, file: str, root: str | None, form: str, *, priva
     said = "with serials, MACs, UUIDs and names" if document["private"] else "without serials, MACs, UUIDs and names"
     emit(document, form, f"{file}: {document['entries']} files and links, {document['bytes']} bytes, {said}\n")
     return code
+
+
+group.add_command(host_show.command)
+group.add_command(host_watch.group)

@@ -1,0 +1,1 @@
+"""Many hosts: read over SSH, changed through Ansible, shown on one page."""
