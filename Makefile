@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 SUITE = $(PYTHON) .ci/suite.py
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test check unit property crash packaging python39 lint types format lab-host bench zipapp dist lock clean
+.PHONY: help bootstrap demo test check unit property crash packaging python39 lint types format lab-host bench docs zipapp collection dist lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -40,8 +40,17 @@ bench: bootstrap  ## CPU time against the tools that one would use instead (inst
 	@python3 .ci/bootstrap bench
 	@$(PYTHON) -m tests.bench.run; host=$$?; $(PYTHON) -m tests.bench.flavors; cloud=$$?; exit $$((host > cloud ? host : cloud))
 
+docs: bootstrap  ## the documentation, as HTML in .cache/docs-html
+	@$(PYTHON) docs/generate.py
+	@python3 .ci/bootstrap docs
+	@.cache/docs-venv/bin/python -m sphinx -q -W --keep-going -b html docs .cache/docs-html && echo "docs: .cache/docs-html/index.html"
+
 zipapp: bootstrap  ## dist/gpuctl-host.pyz: the host's half as one file
 	@$(PYTHON) -m gpuctl.zipapp dist/gpuctl-host.pyz
+
+collection: bootstrap  ## dist/gpuctl-host-VERSION.tar.gz: the Ansible collection gpuctl.host
+	@python3 .ci/bootstrap ansible
+	@PATH="$(CURDIR)/.cache/ansible-venv/bin:$$PATH" $(PYTHON) -m gpuctl.fleet.ansible.collection dist
 
 dist: bootstrap zipapp  ## wheel, sdist and zipapp in dist/
 	@$(PYTHON) -m hatchling build -d dist
