@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 SUITE = $(PYTHON) .ci/suite.py
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test check unit property crash packaging python39 lint types format lab-host bench docs zipapp collection dist lock clean
+.PHONY: help bootstrap demo test test-chain check unit property crash packaging python39 lint types format lab-host bench docs zipapp collection dist lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -26,6 +26,9 @@ unit property crash packaging python39: bootstrap  ## one part of `make test`
 lab-host: bootstrap  ## the part that boots a real kernel in QEMU
 	@$(SUITE) lab_host
 
+test-chain: bootstrap  ## two QEMU hosts as computes of a real Nova, a card moved, broken and recovered (not in `make test`)
+	@$(PYTHON) -m tests.lab.chain
+
 lint: bootstrap  ## ruff: format and rules
 	@$(SUITE) format lint
 
@@ -41,7 +44,7 @@ bench: bootstrap  ## CPU time against the tools that one would use instead (inst
 	@$(PYTHON) -m tests.bench.run; host=$$?; $(PYTHON) -m tests.bench.flavors; cloud=$$?; exit $$((host > cloud ? host : cloud))
 
 docs: bootstrap  ## the documentation, as HTML in .cache/docs-html
-	@$(PYTHON) docs/generate.py
+	@$(PYTHON) docs/generate.py && $(PYTHON) docs/generate_audit.py
 	@python3 .ci/bootstrap docs
 	@.cache/docs-venv/bin/python -m sphinx -q -W --keep-going -b html docs .cache/docs-html && echo "docs: .cache/docs-html/index.html"
 

@@ -15,6 +15,12 @@ class NoSuchServer(MoveError):
     exit_code = 2
 
 
+class NoSuchHost(MoveError):
+    """No compute service runs on a host of that name."""
+
+    exit_code = 2
+
+
 class Ambiguous(MoveError):
     """A name that several have."""
 

@@ -178,7 +178,11 @@ class Compute:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of Nova's `pci_devices`: what the claims believe. Only --nova-db shows it."""
+    """One row of Nova's `pci_devices`: what the claims believe. Only --nova-db shows it.
+
+    Attributes:
+        network: it is a network card, which a server may own because of a port, not of its flavor.
+    """
 
     host: str
     address: str
@@ -189,20 +193,28 @@ class Row:
     owner: str | None
     request: str | None = None
     id: int | None = None
+    network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One resource provider of Placement: a compute node (``parent`` None) or one of its PCI devices."""
+    """One resource provider of Placement: a compute node (``parent`` None) or one of its PCI devices.
+
+    Attributes:
+        host: the compute host in Nova's books; its tree's root's name, until somebody knows better.
+        address: of a PCI device, in lower case; None for what is none.
+        inventories: class -> what may be allocated; empty where it was not read.
+        usages: class -> what is allocated; None where it was not read.
+    """
 
     uuid: str
     name: str
     host: str | None
     parent: str | None
     generation: int
-    address: str | None = None  # of a PCI device
-    inventories: Mapping[str, int] = field(default_factory=dict)  # class -> total - reserved
-    usages: Mapping[str, int] = field(default_factory=dict)
+    address: str | None = None
+    inventories: Mapping[str, int] = field(default_factory=dict)
+    usages: Mapping[str, int] | None = None
     traits: frozenset[str] = frozenset()
 
 
@@ -257,10 +269,16 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A view that could not be had, and why: it is part of every answer that would rest on it."""
+    """A view that was not had, and why: it is part of every answer that would rest on it.
 
-    view: str  # "placement", "database", "host gpu-a", ...
+    Attributes:
+        view: "placement", "database", "hosts", "host gpu-a", ...
+        asked: whether it was wanted, and could not be had.
+    """
+
+    view: str
     why: str
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,12 +290,17 @@ class Books:
         migrations: of these servers, oldest first.
         computes: by host.
         providers: by uuid; None where Placement was not read.
-        allocations: by consumer; None where Placement was not read.
+        allocations: by consumer; None where Placement was not read. A consumer that is missing was not asked for: a
+            reading of the whole cloud asks only for those that the totals of their host do not explain.
         tracked: whether Placement tracks PCI devices (some host reports them); None where unknown.
         rows: Nova's PCI rows; None without --nova-db.
         hosts: what each host shows itself; a host that was not looked at is missing.
         unseen: the views that could not be had.
         newest: the compute API's newest microversion.
+        whole: whether the whole cloud was read; then every server is in ``servers`` or ``others``.
+        others: the servers without cards, id -> host.
+        tenants: compute host -> the consumers that hold something of its compute node.
+        gone: ids that hold something and were looked up: no server, or a deleted one.
     """
 
     servers: Mapping[str, Server]
@@ -290,18 +313,56 @@ class Books:
     rows: tuple[Row, ...] | None = None
     hosts: Mapping[str, HostView] = field(default_factory=dict)
     unseen: tuple[Unseen, ...] = ()
+    whole: bool = False
+    others: Mapping[str, str | None] = field(default_factory=dict)
+    tenants: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
+    _index: _Index = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", _Index.of(self))
 
     def migrations_of(self, server: str) -> tuple[Migration, ...]:
         """Return a server's migration records, oldest first."""
-        return tuple(one for one in self.migrations if one.server == server)
+        return tuple(self._index.migrations.get(server, ()))
 
     def rows_of(self, server: str) -> tuple[Row, ...] | None:
         """Return the PCI rows that a server owns; None where the database was not read."""
-        return None if self.rows is None else tuple(one for one in self.rows if one.owner == server)
+        return None if self.rows is None else tuple(self._index.rows.get(server, ()))
 
     def domains_of(self, server: str) -> tuple[Domain, ...]:
         """Return the domains of this server's uuid on the hosts that were looked at."""
-        return tuple(domain for view in self.hosts.values() for domain in view.domains or () if domain.uuid == server)
+        return tuple(self._index.domains.get(server, ()))
+
+    def reports(self, host: str | None) -> bool:
+        """Say whether a compute host reports its cards to Placement."""
+        return host in self._index.reporting
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """By server, so that an audit of many servers does not go through all the records for each."""
+
+    migrations: Mapping[str, list[Migration]]
+    rows: Mapping[str, list[Row]]
+    domains: Mapping[str, list[Domain]]
+    reporting: frozenset[str | None]  # hosts
+
+    @classmethod
+    def of(cls, books: Books) -> _Index:
+        migrations: dict[str, list[Migration]] = {}
+        for record in books.migrations:
+            migrations.setdefault(record.server, []).append(record)
+        rows: dict[str, list[Row]] = {}
+        for row in books.rows or ():
+            if row.owner is not None:
+                rows.setdefault(row.owner, []).append(row)
+        domains: dict[str, list[Domain]] = {}
+        for view in books.hosts.values():
+            for domain in view.domains or ():
+                domains.setdefault(domain.uuid, []).append(domain)
+        reporting = frozenset(one.host for one in (books.providers or {}).values() if one.address)
+        return cls(migrations, rows, domains, reporting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,19 @@ class NovaApi:
             found = list(self._pages("/os-migrations", "migrations", query, marker="uuid"))
         return sorted((read_migration(one) for one in found), key=lambda one: one.id)
 
+    def recent_migrations(self) -> tuple[list[Migration], bool]:
+        """Return ``(the newest thousand migration records, oldest first; whether these are all)``: one request."""
+        if self.version < WITH_UUIDS:
+            return self.migrations(), True
+        body = self._ask("GET", f"/os-migrations?limit={PAGE}", "list the migrations")
+        found = sorted((read_migration(one) for one in body["migrations"]), key=lambda one: one.id)
+        return found, not body.get("migrations_links")
+
+    def nodes(self) -> dict[str, str]:
+        """Return hypervisor host name -> compute host: what Placement calls a host, and what Nova does."""
+        found = self._pages("/os-hypervisors/detail", "hypervisors", {}, marker="id")
+        return {one["hypervisor_hostname"]: one["service"]["host"] for one in found}
+
     def actions(self, server: str) -> list[Action]:
         """Return a server's actions without their events, newest first."""
         body = self._ask("GET", f"/servers/{server}/os-instance-actions", f"list the actions of server {server}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ VERSION = (1, 36)
 
 PCI_TRAIT = "COMPUTE_MANAGED_PCI_DEVICE"
 PCI_CLASS = "CUSTOM_PCI_"
+_ADDRESS = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]")  # a vGPU's is pci_0000_84_00_0
 
 
 @dataclass
@@ -87,12 +89,12 @@ def _provider(said: Mapping[str, Any], every: Mapping[str, Mapping[str, Any]]) -
     root = every.get(said.get("root_provider_uuid") or said["uuid"])
     name, host = said["name"], None if root is None else root["name"]
     child = host is not None and said["uuid"] != root["uuid"]  # type: ignore[index]
-    address = name[len(host or "") + 1 :] if child and name.startswith(f"{host}_") else None
+    rest = name[len(host or "") + 1 :] if child and name.startswith(f"{host}_") else ""
     return Provider(
         uuid=said["uuid"],
         name=name,
         host=host,
         parent=said.get("parent_provider_uuid"),
         generation=said.get("generation", 0),
-        address=address,
+        address=rest.lower() if _ADDRESS.fullmatch(rest) else None,
     )
