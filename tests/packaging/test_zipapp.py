@@ -131,3 +131,30 @@ def test_the_bundled_pyudev_is_the_one_that_is_used(python, built, tmp_path):
     ran = subprocess.run([python, "-I", "-c", code], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith(f"{built}/gpuctl_host/_vendor/pyudev/")
+
+
+@pytest.mark.packaging
+@pytest.mark.parametrize("command", ["facts", "check"])
+def test_the_reading_archive_reads_a_prepared_host(tmp_path, command):
+    """It goes to every host of a fleet without what only changes import; a host with a record needs most."""
+    from gpuctl_host import entry
+    from tests.sim import SimHost, worlds
+
+    host = SimHost(worlds.twins(), tmp_path / "tree")
+    said: list[dict] = []
+    entry.serve({"command": "prepare", "phase": "plan"}, said.append, host=host)
+    request = {"command": "prepare", "phase": "apply", "fingerprint": said[-1]["document"]["fingerprint"]}
+    entry.serve(request, said.append, host=host)
+    assert said[-1]["event"] == "result", said[-1]
+    archive = tmp_path / "reading.pyz"
+    archive.write_bytes(zipapp.zipapp_bytes(reading=True))
+    whole = tmp_path / "whole.pyz"
+    whole.write_bytes(zipapp.zipapp_bytes())
+    assert archive.stat().st_size < 0.75 * whole.stat().st_size
+    asked = {"command": command, "root": str(tmp_path / "tree")}
+    answers = []
+    for one in (archive, whole):
+        code, events, errors = ask(sys.executable, one, asked, tmp_path)
+        assert (errors, events[-1]["event"]) == ("", "result"), events[-1]
+        answers.append((code, {**events[-1]["document"], "collected_at": ""}))
+    assert answers[0] == answers[1]

@@ -13,7 +13,9 @@ from gpuctl.cli import options
 # group -> (module, what --help says); the module's `group` is the click group
 GROUPS = {
     "flavor": ("gpuctl.cli.flavor", "GPU flavors: catalogues applied to a cloud, shown, planned from hosts, proven."),
+    "fleet": ("gpuctl.cli.fleet", "Many hosts: asked over SSH, changed through Ansible."),
     "host": ("gpuctl.cli.host", "Check and prepare one GPU host for passthrough, and bring it back."),
+    "instance": ("gpuctl.cli.instance", "GPU servers: where their cards are, moved, recovered, and nothing leaked."),
     "lab": ("gpuctl.cli.lab", "A real Keystone, Placement, Glance and Nova on loopback, to rehearse on."),
     "nova": ("gpuctl.cli.nova", "Configure Nova for GPU hosts, and say what is wrong with a configuration."),
 }
@@ -66,7 +68,8 @@ def main(args: list[str] | None = None, *, obj: dict[str, Any] | None = None) ->
 
     Args:
         args: the words after `gpuctl`; sys.argv's by default.
-        obj: for embedding: ``host_factory`` makes the Host of a root (the demo's simulated machine).
+        obj: for embedding: ``host_factory`` makes the Host of a root (the demo's simulated machine); ``host_look``
+            is the way to the compute hosts that --ssh then means (gpuctl.moves.books.HostLook).
     """
     from gpuctl.cli.failure import report
 

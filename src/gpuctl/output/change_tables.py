@@ -32,7 +32,7 @@ def plan_table(plan: Document, *, verbose: bool = False) -> str:
     text = ""
     for step in plan["changes"]:
         risk = _RISK.get(step["risk"], step["risk"])
-        text += f"{step['n']:>3}. {click.style(_what(step), bold=True)}{'  ' + risk if risk else ''}\n"
+        text += f"{step['n']:>3}. {click.style(step_text(step), bold=True)}{'  ' + risk if risk else ''}\n"
         text += f"     {step['reason']}\n"
         lines = step.get("diff", "").splitlines()[2:]
         if len(lines) > _DIFF_MAX and not verbose:
@@ -54,7 +54,7 @@ def _refusals(plan: Document) -> str:
     return text
 
 
-def _what(step: Document) -> str:
+def step_text(step: Document) -> str:
     """One step in a few words."""
     kind, target, before, after = step["kind"], step["target"], step["before"], step["after"]
     if kind == "file":
@@ -89,7 +89,7 @@ def result_table(result: Document) -> str:
         return _refusals(result)
     done = [step for step in result["changes"] if step["state"] == "done"]
     other = [step for step in result["changes"] if step["state"] != "done"]
-    text = "".join(f"{mark('pass')} {_what(step)}\n" for step in done)
+    text = "".join(f"{mark('pass')} {step_text(step)}\n" for step in done)
     for step in other:
         sign = mark(
             "skip"
@@ -98,7 +98,7 @@ def result_table(result: Document) -> str:
             if step["state"] == "undone"
             else "fail"
         )
-        text += f"{sign} {_what(step)}: {step['state']}{' (' + step['said'] + ')' if step.get('said') else ''}\n"
+        text += f"{sign} {step_text(step)}: {step['state']}{' (' + step['said'] + ')' if step.get('said') else ''}\n"
     for problem in result["problems"]:
         text += f"{mark('fail')} {problem}\n"
     text += _tail(result)

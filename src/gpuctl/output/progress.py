@@ -29,9 +29,14 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take the line away."""
+        self.hide()
+
+    def hide(self) -> None:
+        """Take the line away until the next event, so that something can be printed."""
         if self._drawn:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
+            self._drawn = False
 
     def show(self, event: dict[str, Any]) -> None:
         """Draw one progress event: keys text, done, total (total may be 0: not known)."""

@@ -61,27 +61,27 @@ def test_nagios_has_its_own_codes_and_one_line(gpuctl):
 
 
 def test_prepare_without_a_terminal_and_without_yes_changes_nothing(gpuctl, host):
-    before = host.snapshot("etc", "boot", "usr", "var")
+    before = host.snapshot("/etc", "/boot", "/usr", "/var")
     code, _, err = gpuctl("host", "prepare")
     assert code == 2
     assert "--yes" in err
-    assert host.snapshot("etc", "boot", "usr", "var") == before
+    assert host.snapshot("/etc", "/boot", "/usr", "/var") == before
 
 
 def test_dry_run_is_the_plan_and_changes_nothing(gpuctl, host):
-    before = host.snapshot("etc", "boot", "usr", "var")
+    before = host.snapshot("/etc", "/boot", "/usr", "/var")
     code, out, _ = gpuctl("host", "prepare", "--dry-run", "-f", "json")
     plan = json.loads(out)
     assert code == 0
     assert plan["schema"] == "gpuctl.host.plan/1"
     assert {change["kind"] for change in plan["changes"]} >= {"file", "generated"}
     assert all(change["reason"] for change in plan["changes"])
-    assert host.snapshot("etc", "boot", "usr", "var") == before
+    assert host.snapshot("/etc", "/boot", "/usr", "/var") == before
 
 
 def test_from_stock_to_ready_and_back(gpuctl, host):
     drivers = host.drivers()
-    files = host.snapshot("etc", "boot", "usr")
+    files = host.snapshot("/etc", "/boot", "/usr")
     code, _, err = gpuctl("host", "prepare", "--yes")
     assert (code, err) == (4, "")
     host.reboot()
@@ -92,7 +92,7 @@ def test_from_stock_to_ready_and_back(gpuctl, host):
     code, _, _ = gpuctl("host", "restore", "--yes")
     assert code in (0, 4)
     host.reboot()
-    assert host.snapshot("etc", "boot", "usr") == files
+    assert host.snapshot("/etc", "/boot", "/usr") == files
     assert host.drivers() == drivers
     code, out, _ = gpuctl("host", "history", "-f", "json")
     assert [(run["verb"], run["state"]) for run in json.loads(out)["runs"]] == [

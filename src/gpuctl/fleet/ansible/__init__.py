@@ -1,0 +1,1 @@
+"""Every change on many hosts: ansible-runner with the collection gpuctl.host."""

@@ -1,0 +1,282 @@
+"""A changing run: batch after batch drained, changed, rebooted, checked, and given back; each host journalled.
+
+Nothing here knows Ansible's command line (ansible/) or how instances move (a Drainer): only the order of things.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gpuctl.fleet.ansible.answers import answer
+from gpuctl.fleet.prepare_batches import batches, enough
+from gpuctl.fleet.run_state import (
+    CHECKED,
+    DONE,
+    FAILED,
+    GOOD,
+    PLANNED,
+    REBOOT_NEEDED,
+    SKIPPED,
+    UNKNOWN,
+    HostState,
+    Wish,
+    settled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from gpuctl.fleet.ansible.playbook import Ended, Event
+    from gpuctl.fleet.run_state_journal import Journal
+
+_AGAIN = "run this again"
+# Batches, shares and reboots are this module's business, whatever the inventory says for plain ansible-playbook.
+_OURS = {"gpuctl_serial": "100%", "gpuctl_max_fail": 100, "prepare_reboot": False}
+
+
+class Player(Protocol):
+    """What runs a playbook: ansible.playbook.Ansible, or a test's."""
+
+    def play(
+        self,
+        name: str,
+        heard: Callable[[Event], None],
+        *,
+        hosts: Iterable[str],
+        variables: Mapping[str, Any],
+        words: Sequence[str] = (),
+    ) -> Ended:
+        """Run gpuctl.host.NAME on the hosts; ``heard`` gets every event."""
+
+
+class Drainer(Protocol):
+    """What empties a host of GPU instances, and gives it back: the moves of `gpuctl instance drain`."""
+
+    def drain(self, hosts: Sequence[str]) -> Mapping[str, str]:
+        """The hosts are disabled and empty; return, for each that is not, why."""
+
+    def enable(self, hosts: Sequence[str]) -> Mapping[str, str]:
+        """The scheduler may use the hosts again; return, for each that it may not, why."""
+
+
+@dataclass(slots=True)
+class Told:
+    """Progress: how many hosts are done of how many, and how long the rest will take at this pace.
+
+    Attributes:
+        show: gets {"text", "done", "total"}.
+        total: hosts.
+    """
+
+    show: Callable[[dict[str, Any]], None]
+    total: int
+    _done: set[str] = field(default_factory=set)
+    _began: float = field(default_factory=time.monotonic)
+
+    def host(self, host: str, text: str) -> None:
+        """One host is through with this phase."""
+        self._done.add(host)
+        left = (time.monotonic() - self._began) / len(self._done) * (self.total - len(self._done))
+        self._say(f"{host} {text}" + (f", about {_duration(left)} left" if left >= 1 else ""))
+
+    def phase(self, text: str) -> None:
+        """Something begins that is about more than one host."""
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        self.show({"text": text, "done": len(self._done), "total": self.total})
+
+
+def plan(player: Player, wish: Wish, hosts: Sequence[str], told: Told) -> tuple[list[HostState], bool]:
+    """Return what would be done on each host, in Ansible's check mode, and whether it was interrupted."""
+    states: dict[str, HostState] = {}
+
+    def heard(event: Event) -> None:
+        state = answer(event, check_mode=True)
+        if state is not None:
+            states[state.host] = state
+            told.host(state.host, state.state)
+
+    ended = player.play(
+        wish.verb, heard, hosts=hosts, variables={**wish.variables, **_OURS}, words=("--check", "--diff")
+    )
+    missing = UNKNOWN if ended.stopped else FAILED
+    return [states.get(host) or _silent(host, missing, ended.said) for host in hosts], ended.stopped
+
+
+@dataclass(slots=True)
+class FleetRun:
+    """One run, from its journal's first line to its last.
+
+    Attributes:
+        player: runs playbooks.
+        journal: holds the wish, the hosts, and what they came to.
+        told: progress.
+        fingerprints: of the plans that were agreed to, by host; a host without one takes what its plan is now.
+        drainer: None where nothing is drained.
+        idle: hosts with nothing to do, by their plan: they are not drained.
+        stopped: why no further batch was begun.
+        interrupted: by the user.
+    """
+
+    player: Player
+    journal: Journal
+    told: Told
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    drainer: Drainer | None = None
+    idle: frozenset[str] = frozenset()
+    stopped: str = ""
+    interrupted: bool = False
+
+    def go(self, hosts: Sequence[str]) -> list[HostState]:
+        """Every batch had its turn, or the run was stopped; return the state of all hosts of the journal.
+
+        Args:
+            hosts: those to do now, in order; others of the journal keep the state that they have.
+        """
+        wish, waiting = self.journal.wish, set(hosts)
+        waves = batches(hosts, wish.canary, wish.serial)
+        for number, wave in enumerate(waves, 1):
+            if len(waves) > 1:
+                canary = wish.canary and number == 1
+                self.told.phase(f"batch {number} of {len(waves)}: {'the canary' if canary else f'{len(wave)} hosts'}")
+            self._batch(wave)
+            waiting.difference_update(wave)
+            if self.interrupted:
+                break
+            alone = wave if number == 1 and wish.canary and waiting else ()
+            turned = [state for host, state in self.journal.states.items() if host not in waiting]
+            self.stopped = enough(turned, len(self.journal.hosts), wish.max_fail, canary=alone) if waiting else ""
+            if self.stopped:
+                break
+        why = self.stopped or "the run was interrupted before its turn"
+        skipped = {host: HostState(host, SKIPPED, what=why, resolution="--resume goes on with it") for host in waiting}
+        return [skipped.get(host) or self.journal.states[host] for host in self.journal.hosts]
+
+    def _batch(self, wave: Sequence[str]) -> None:
+        self.journal.begun(wave)
+        ready = self._drained(wave)
+        if ready:
+            self._change(ready)
+        waiting = [host for host in ready if self.journal.states[host].state == REBOOT_NEEDED]
+        if waiting and self.journal.wish.reboot and not self.interrupted:
+            self._reboot(waiting)
+        self._give_back(ready)
+
+    def _drained(self, wave: Sequence[str]) -> list[str]:
+        """Return the hosts that may be changed now."""
+        full = [host for host in wave if host not in self.idle]
+        if self.drainer is None or not full:
+            return list(wave)
+        self.told.phase(f"draining {', '.join(full)}")
+        problems = self.drainer.drain(full)
+        for host, why in problems.items():
+            what = f"it could not be drained: {why}"
+            self._settle(
+                HostState(host, FAILED, what=what, resolution="gpuctl instance list --host shows what is left")
+            )
+        return [host for host in wave if host not in problems]
+
+    def _change(self, hosts: Sequence[str]) -> None:
+        wish = self.journal.wish
+        agreed = {host: self.fingerprints[host] for host in hosts if host in self.fingerprints}
+        variables: dict[str, Any] = dict(wish.variables)
+        if agreed:
+            variables["gpuctl_agreed"] = agreed
+            variables[f"{wish.verb}_fingerprint"] = "{{ gpuctl_agreed[inventory_hostname] | default('') }}"
+        self._play(wish.verb, hosts, variables)
+
+    def _reboot(self, hosts: Sequence[str]) -> None:
+        wish = self.journal.wish
+        self.told.phase(f"rebooting {', '.join(hosts)}")
+        # Not under way twice: a host that is interrupted now is asked again by --resume, whatever state it is in.
+        before = {host: self.journal.states[host] for host in hosts}
+        self.journal.begun(hosts)
+        variables: dict[str, Any] = {
+            "reboot_timeout": wish.reboot_timeout,
+            "reboot_require_ready": wish.verb == "prepare",
+        }
+        if "prepare_vendors" in wish.variables:
+            variables["reboot_vendors"] = wish.variables["prepare_vendors"]
+        self._play("reboot", hosts, variables, before)
+
+    def _play(
+        self,
+        name: str,
+        hosts: Sequence[str],
+        variables: Mapping[str, Any],
+        before: Mapping[str, HostState] | None = None,
+    ) -> None:
+        """Run one playbook and settle each host as it answers; ``before``: what was done to them already."""
+        missing = set(hosts)
+
+        def heard(event: Event) -> None:
+            state = answer(event, check_mode=False)
+            if state is None or state.host not in missing:
+                return
+            missing.discard(state.host)
+            if before is not None:
+                state = _after(before[state.host], state)
+            self._settle(state)
+
+        ended = self.player.play(name, heard, hosts=hosts, variables={**variables, **_OURS})
+        self.interrupted = self.interrupted or ended.stopped
+        for host in [] if ended.stopped else [host for host in hosts if host in missing]:
+            self._settle(_silent(host, FAILED, ended.said))
+
+    def _give_back(self, hosts: Sequence[str]) -> None:
+        """What was drained and is done goes back to the scheduler; the rest stays disabled, and that is said."""
+        drained = [host for host in hosts if host not in self.idle]
+        if self.drainer is None or not drained or self.interrupted:
+            return
+        ready = [host for host in drained if self.journal.states[host].state == DONE]
+        problems = self.drainer.enable(ready) if ready else {}
+        for host in drained:
+            state = self.journal.states[host]
+            if host in problems:
+                what = f"it is done, but could not be enabled again: {problems[host]}"
+                resolution = f"openstack compute service set --enable {host} nova-compute"
+                self._settle(replace(state, state=FAILED, what=what, resolution=resolution))
+            elif host not in ready:
+                self._settle(replace(state, what=f"{state.what}; its compute service stays disabled".lstrip("; ")))
+
+    def _settle(self, state: HostState) -> None:
+        self.journal.settle(state)
+        self.told.host(state.host, state.state)
+
+
+def left(journal: Journal) -> list[str]:
+    """Return the hosts that a resumed run has to do."""
+    states, wish = journal.states, journal.wish
+    return [host for host in journal.hosts if host not in states or not settled(states[host], wish)]
+
+
+def idle(states: Iterable[HostState]) -> frozenset[str]:
+    """Return the hosts with nothing to do, by their plans."""
+    return frozenset(
+        state.host for state in states if state.state == PLANNED and not state.changes and not state.reboot
+    )
+
+
+def _after(before: HostState, state: HostState) -> HostState:
+    """Put what the reboot came to together with what was done before it."""
+    good = state.state in (CHECKED, *GOOD)
+    return replace(
+        before,
+        state=DONE if good else state.state,
+        what="" if good else state.what,
+        resolution="" if good else state.resolution,
+        findings=state.findings,
+    )
+
+
+def _silent(host: str, state: str, said: str) -> HostState:
+    """A host of which Ansible said nothing: Ansible's own words are all there is."""
+    what = "interrupted before it answered" if state == UNKNOWN else f"ansible said nothing of it: {said[-300:]}"
+    return HostState(host, state, what=what, resolution=_AGAIN)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

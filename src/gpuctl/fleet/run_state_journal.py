@@ -1,0 +1,183 @@
+"""A run's journal at the operator's: a line before each batch and after each host, on disk before all else goes on.
+
+Killed anywhere, `--resume RUN` knows which hosts are done. Of one that was begun and did not answer it knows nothing,
+and asks it again: the host's own journal says there what is true.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpuctl.errors import OperatorError
+from gpuctl.fleet.run_state import UNKNOWN, HostState, Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+SCHEMA = "gpuctl.fleet.journal/1"
+LAST = "last"
+
+
+class JournalMissing(OperatorError):
+    """No such run is journalled here."""
+
+    exit_code = 2
+
+
+class JournalFailed(OperatorError):
+    """The journal cannot be read or written."""
+
+
+class JournalHeld(OperatorError):
+    """Another gpuctl is at this run."""
+
+    exit_code = 75
+
+
+def folder() -> Path:
+    """Return where the journals are: gpuctl/fleet below XDG_STATE_HOME."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(state) if state.startswith("/") else Path.home() / ".local/state") / "gpuctl/fleet"
+
+
+class Journal:
+    """One run's file, held by this process alone.
+
+    Attributes:
+        run: the run's id.
+        wish: what it was asked to do.
+        hosts: all that it is about, in order.
+        states: what each host that answered came to; one that was begun and did not is unknown.
+    """
+
+    def __init__(self, run: str, wish: Wish, hosts: tuple[str, ...], states: dict[str, HostState], file: int) -> None:
+        self.run, self.wish, self.hosts, self.states, self._file = run, wish, hosts, states, file
+
+    @classmethod
+    def new(cls, wish: Wish, hosts: Sequence[str]) -> Journal:
+        """A journal with its first line is on disk; return it.
+
+        Raises:
+            JournalFailed: it is not.
+        """
+        run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        try:
+            folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = os.open(folder() / f"{run}.jsonl", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise _failed(folder(), error) from error
+        journal = cls(run, wish, tuple(hosts), {}, file)
+        journal.lock()
+        journal.write({"schema": SCHEMA, "run": run, "wish": asdict(wish), "hosts": list(hosts)})
+        return journal
+
+    @classmethod
+    def load(cls, run: str) -> Journal:
+        """Return the journal of an earlier run; ``run`` is its id, or "last".
+
+        Raises:
+            JournalMissing: there is none.
+            JournalHeld: another gpuctl is at it.
+            JournalFailed: it cannot be read.
+        """
+        known = sorted(folder().glob("*.jsonl"))
+        found = known[-1:] if run == LAST else [path for path in known if path.stem == run]
+        if not found:
+            raise JournalMissing(
+                f"no run {run} in {folder()}",
+                resolution=f"known: {', '.join(path.stem for path in known[-5:])}" if known else "leave --resume out",
+            )
+        path = found[0]
+        try:
+            file = os.open(path, os.O_RDWR | os.O_APPEND)
+            data = path.read_bytes()
+        except OSError as error:
+            raise _failed(path, error) from error
+        lines = _lines(data)
+        if not lines or lines[0].get("schema") != SCHEMA:
+            os.close(file)
+            raise JournalFailed(f"{path} is no journal of a fleet run", resolution="leave --resume out")
+        head = lines[0]
+        journal = cls(path.stem, Wish.of(head["wish"]), tuple(head["hosts"]), {}, file)
+        journal.lock()
+        if not data.endswith(b"\n"):
+            os.write(file, b"\n")  # a crash cut the last line off: the next one is not to grow on it
+        for line in lines[1:]:
+            for host in line.get("begun", ()):
+                journal.states[host] = _asked(host)
+            if "host" in line:
+                journal.states[line["host"]] = HostState.of(line)
+        return journal
+
+    def lock(self) -> None:
+        """This process alone writes; the lock goes with the process."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._file)
+            raise JournalHeld(
+                f"another gpuctl is at run {self.run}", resolution="wait for it, or end it; its journal stays"
+            ) from error
+
+    def begun(self, hosts: Sequence[str]) -> None:
+        """It is on disk that these hosts are about to be changed."""
+        self.states.update({host: _asked(host) for host in hosts})
+        self.write({"begun": list(hosts)})
+
+    def settle(self, state: HostState) -> None:
+        """It is on disk what this host came to."""
+        self.states[state.host] = state
+        self.write(state.document())
+
+    def write(self, line: dict[str, Any]) -> None:
+        """One line is on disk, with its time."""
+        data = json.dumps({"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **line}, ensure_ascii=False)
+        try:
+            os.write(self._file, data.encode("utf-8", "surrogateescape") + b"\n")
+            os.fsync(self._file)
+        except OSError as error:
+            raise _failed(folder(), error) from error
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the file go."""
+        os.close(self._file)
+
+
+def _asked(host: str) -> HostState:
+    """A host that was begun, as long as it has not answered."""
+    return HostState(host, UNKNOWN, what="interrupted before it answered", resolution="--resume asks it again")
+
+
+def _failed(path: Path, error: OSError) -> JournalFailed:
+    return JournalFailed(
+        f"the journal {path} cannot be read or written: {error.strerror}",
+        resolution="make room there, or set XDG_STATE_HOME to a folder that you may write",
+    )
+
+
+def _lines(data: bytes) -> list[dict[str, Any]]:
+    """Return a journal's lines; a last one that a crash cut off never happened."""
+    lines = []
+    for text in data.split(b"\n"):
+        try:
+            line = json.loads(text) if text else None
+        except ValueError:
+            line = None
+        if isinstance(line, dict):
+            lines.append(line)
+    return lines

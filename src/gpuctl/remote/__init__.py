@@ -1,0 +1,1 @@
+"""The host's half, run on a host over SSH: nothing is installed there, nothing is left there."""

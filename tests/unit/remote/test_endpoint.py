@@ -1,0 +1,112 @@
+"""Who is reached how: ~/.ssh/config, the inventory, the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpuctl.remote.endpoint import Settings, endpoint
+from gpuctl.remote.errors import BadSshConfig
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text, name="config"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_without_any_configuration():
+    found = endpoint("gpu1", Settings(config=None, user="root"))
+    assert (found.address, found.port, found.user, found.become, found.known_as) == ("gpu1", 22, "root", "", "gpu1")
+    assert found.known_hosts[0] == Path("~/.ssh/known_hosts").expanduser()
+
+
+def test_the_configuration_is_honoured(config):
+    path = config(
+        "Host gpu*\n  HostName %h.rack.example\n  User admin\n  Port 2222\n  IdentityFile ~/keys/gpu\n  IdentitiesOnly yes\n"
+        "  ConnectTimeout 3\n  UserKnownHostsFile ~/a ~/b\n  GlobalKnownHostsFile none\n"
+    )
+    found = endpoint("gpu1", Settings(config=path))
+    assert (found.name, found.address, found.user, found.port) == ("gpu1", "gpu1.rack.example", "admin", 2222)
+    assert found.known_as == "[gpu1.rack.example]:2222"
+    assert found.keys == (Path("~/keys/gpu").expanduser(),)
+    assert found.only_keys
+    assert found.connect_timeout == 3
+    assert found.known_hosts == (Path("~/a").expanduser(), Path("~/b").expanduser())
+    assert found.become == "sudo -n"
+
+
+def test_what_is_said_elsewhere_wins_and_its_keys_come_first(config):
+    path = config("Host *\n  User admin\n  Port 2222\n  IdentityFile /k1\n")
+    found = endpoint("gpu1", Settings(config=path, address="10.0.0.1", port=22, user="root", keys=(Path("/k0"),)))
+    assert (found.address, found.port, found.user, found.known_as) == ("10.0.0.1", 22, "root", "10.0.0.1")
+    assert found.keys == (Path("/k0"), Path("/k1"))
+
+
+def test_root_never_becomes_anybody():
+    assert endpoint("gpu1", Settings(config=None, user="root", become="sudo -n")).become == ""
+
+
+def test_the_configuration_is_asked_for_the_address(config):
+    path = config("Host 10.0.0.1\n  User one\nHost gpu1\n  User two\n")
+    assert endpoint("gpu1", Settings(config=path, address="10.0.0.1")).user == "one"
+
+
+def test_a_host_key_alias_is_the_name_it_is_filed_under(config):
+    path = config("Host gpu1\n  HostKeyAlias Farm\n  Port 2222\n")
+    assert endpoint("gpu1", Settings(config=path)).known_as == "farm"
+
+
+def test_jump_hosts_have_their_own_configuration_and_never_become_root(config):
+    path = config(
+        "Host gpu1\n  ProxyJump a,me@b:2200\nHost b\n  HostName 10.0.0.2\n  User nobody\nHost a\n  User ann\n"
+    )
+    found = endpoint("gpu1", Settings(config=path, user="root"))
+    assert (found.via.address, found.via.user, found.via.port, found.via.become) == ("10.0.0.2", "me", 2200, "")
+    assert (found.via.via.name, found.via.via.user) == ("a", "ann")
+    assert found.via.via.via is None
+    assert not found.command
+
+
+def test_jump_hosts_in_a_circle_are_an_error(config):
+    path = config("Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
+    with pytest.raises(BadSshConfig, match="circle"):
+        endpoint("a", Settings(config=path))
+
+
+@pytest.mark.parametrize("none", [{"jump": ""}, {"command": "none"}])
+def test_the_inventory_can_take_a_jump_away(config, none):
+    path = config("Host *\n  ProxyJump a\n")
+    found = endpoint("gpu1", Settings(config=path, **none))
+    assert found.via is None
+    assert found.command == ""
+
+
+def test_a_proxy_command_gets_the_port_that_really_holds(config):
+    path = config("Host *\n  User admin\n  ProxyCommand ssh -W [%h]:%p %r@hop '%%x'\n")
+    found = endpoint("gpu1", Settings(config=path, port=2222, user="root"))
+    assert found.command == "ssh -W [gpu1]:2222 root@hop '%x'"
+
+
+def test_includes_are_followed_and_the_block_goes_on(config, tmp_path):
+    config("Host gpu1\n  User one\n", "more")
+    path = config(f"Include {tmp_path}/mo*\nHost gpu2\n  Include {tmp_path}/none\n  User two\nHost *\n  User rest\n")
+    users = [endpoint(name, Settings(config=path)).user for name in ("gpu1", "gpu2", "gpu3")]
+    assert users == ["one", "two", "rest"]
+
+
+def test_a_file_that_includes_itself_is_an_error(config, tmp_path):
+    path = config(f"Include {tmp_path}/config\n")
+    with pytest.raises(BadSshConfig, match="includes itself"):
+        endpoint("gpu1", Settings(config=path))
+
+
+def test_a_configuration_that_cannot_be_read_is_an_error(config):
+    path = config("Host *\n  gibberish\n")
+    with pytest.raises(BadSshConfig, match="cannot be"):
+        endpoint("gpu1", Settings(config=path))
