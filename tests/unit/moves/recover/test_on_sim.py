@@ -1,0 +1,178 @@
+"""Every situation provoked in the simulated cloud, named rightly, repaired; and then the cloud itself says that all is well."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.moves.recover.rig import HERE, THERE
+
+
+def finish_failed(rig):
+    rig.cloud.inject(THERE, "finish_migration")
+    rig.migrate()
+
+
+def finish_failed_and_started(rig):
+    finish_failed(rig)
+    rig.act("os-resetState", {"state": "active"})
+    rig.act("os-stop")
+    rig.act("os-start")
+
+
+def finish_failed_and_rebooted(rig):
+    finish_failed(rig)
+    rig.act("reboot", {"type": "HARD"})
+
+
+def finish_failed_and_reset(rig):
+    finish_failed(rig)
+    rig.act("os-resetState", {"state": "active"})
+
+
+def rolled_back(rig):
+    rig.cloud.inject(HERE, "ssh")
+    rig.migrate()
+
+
+def rolled_back_and_rebooted(rig):
+    rolled_back(rig)
+    rig.act("reboot", {"type": "HARD"})
+
+
+def copy_failed(rig):
+    rig.cloud.inject(HERE, "disk_copy")
+    rig.migrate()
+
+
+def retried_after_leak(rig):
+    rolled_back(rig)
+    rig.migrate()
+    rig.act("confirmResize")
+
+
+def left_in_verify_resize(rig):
+    rig.migrate()
+
+
+def confirm_failed(rig):
+    rig.migrate()
+    rig.cloud.inject(HERE, "confirm_migration")
+    rig.act("confirmResize")
+
+
+def revert_failed(rig):
+    rig.migrate()
+    rig.cloud.inject(HERE, "finish_revert_migration")
+    rig.act("revertResize")
+
+
+def reset_too_early(rig):
+    rig.migrate()
+    rig.act("os-resetState", {"state": "active"})
+
+
+def reset_too_early_and_again(rig):
+    reset_too_early(rig)
+    rig.migrate("gpu-c")
+
+
+def alias_missing(rig):
+    rig.cloud.hosts[THERE].aliases.discard("gtx1080")
+    rig.migrate()
+
+
+def evacuated_and_back(rig):
+    rig.cloud.stop_compute(HERE, machine=True)
+    rig.cloud.hosts[HERE].forced_down = True
+    rig.act("evacuate", {"host": THERE})
+    rig.cloud.start_compute(HERE)
+    rig.cloud.hosts[HERE].forced_down = False
+    rig.cloud.audit()
+
+
+def evacuated_started_and_back(rig):
+    rig.cloud.stop_compute(HERE, machine=True)
+    rig.cloud.hosts[HERE].forced_down = True
+    rig.act("evacuate", {"host": THERE})
+    rig.act("os-start")
+    rig.cloud.start_compute(HERE)
+    rig.cloud.hosts[HERE].forced_down = False
+    rig.cloud.audit()
+
+
+def snapshot_failed(rig):
+    rig.cloud.inject(HERE, "snapshot")
+    rig.act("shelve")
+
+
+def unshelve_failed(rig):
+    rig.act("shelve")
+    rig.cloud.inject(THERE, "spawn")
+    rig.act("unshelve", {"host": THERE})
+
+
+def start_refused(rig):
+    rig.act("os-stop")
+    rig.cloud.inject(HERE, "power_on")
+    rig.act("os-start")
+
+
+SITUATIONS = [
+    (finish_failed, "finish-failed"),
+    (finish_failed_and_started, "finish-failed-and-started"),
+    (finish_failed_and_rebooted, "finish-failed-and-started"),
+    (finish_failed_and_reset, "finish-failed"),
+    (rolled_back, "rolled-back"),
+    (rolled_back_and_rebooted, "rolled-back-and-rebooted"),
+    (copy_failed, "copy-failed"),
+    (retried_after_leak, "retried-after-leak"),
+    (left_in_verify_resize, "verify-resize-left"),
+    (confirm_failed, "confirm-failed"),
+    (revert_failed, "revert-failed"),
+    (reset_too_early, "reset-state-too-early"),
+    (reset_too_early_and_again, "reset-state-too-early-and-again"),
+    (alias_missing, "alias-missing"),
+    (evacuated_and_back, "evacuated-and-stopped"),
+    (evacuated_started_and_back, "evacuated-and-started"),
+    (snapshot_failed, "snapshot-failed"),
+    (unshelve_failed, "unshelve-failed"),
+    (start_refused, "start-refused"),
+]
+
+
+QUICK = (finish_failed, rolled_back, retried_after_leak, confirm_failed, reset_too_early_and_again, evacuated_and_back)
+"""Those of `make check`, with all views and doubled allocations; every one in every combination is slow."""
+
+RUNS = [
+    pytest.param(
+        provoke,
+        name,
+        dict(database=database, tracking=tracking, double=double),
+        id="-".join(
+            (
+                provoke.__name__,
+                "database" if database else "api",
+                "tracked" if tracking else "untracked",
+                "doubled" if double else "single",
+            )
+        ),
+        marks=() if provoke in QUICK and (database, tracking, double) == (True, True, 1.0) else pytest.mark.slow,
+    )
+    for provoke, name in SITUATIONS
+    for database in (True, False)
+    for tracking in (True, False)
+    for double in (0.0, 1.0)
+]
+
+
+@pytest.mark.parametrize(("provoke", "name", "settings"), RUNS)
+def test_named_and_repaired(rig, provoke, name, settings):
+    one = rig(**settings)
+    provoke(one)
+    done_by_others = one.happened()
+    assert name in one.cases()
+    found = one.repair()
+    assert [step for step in found.result.steps if step.state != "done"] == []
+    assert found.result.state == "done", found
+    assert one.cloud.broken() == []
+    assert one.happened() == done_by_others
