@@ -7,6 +7,7 @@ Only columns are named that are there in every release since Mitaka (nova/db/mai
 from __future__ import annotations
 
 import re
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 from gpuctl.moves.errors import MoveError
-from gpuctl.moves.model import Row
+from gpuctl.moves.model import Migration, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,11 @@ WHERE p.deleted = 0
 _GONE = """
 SELECT DISTINCT p.instance_uuid FROM pci_devices p LEFT JOIN instances i ON i.uuid = p.instance_uuid AND i.deleted = 0
 WHERE p.deleted = 0 AND p.instance_uuid IS NOT NULL AND i.uuid IS NULL
+"""
+# A deleted server's migrations are marked deleted with it, and no API shows them any more; uuid is there since Pike.
+_MOVED = """
+SELECT id, uuid, instance_uuid, migration_type, status, source_compute, dest_compute, created_at, updated_at
+FROM migrations WHERE instance_uuid = '{id}' OR uuid = '{id}' ORDER BY id
 """
 
 
@@ -105,6 +111,22 @@ class NovaDatabase:
                 gone |= {one[0] for one in ask(_GONE)}
         return DatabaseView(tuple(rows), frozenset(gone))
 
+    def migrations(self, which: str) -> tuple[Migration, ...]:
+        """Return the migrations of a server, or the one that is named itself; those of deleted servers too.
+
+        Args:
+            which: a server's uuid, or a migration's.
+
+        Raises:
+            DatabaseUnreachable: it cannot be read.
+        """
+        text = _MOVED.format(id=uuid.UUID(which))
+        found: list[Migration] = []
+        for url in self.urls:
+            with _connected(url) as ask:
+                found += (_migration(one) for one in ask(text))
+        return tuple(found)
+
 
 def masked(url: str) -> str:
     """Return a URL without its password."""
@@ -137,6 +159,21 @@ def _row(said: tuple[Any, ...]) -> Row:
         id=number,
         # {"capabilities": "{\"network\": [...]}", "parent_ifname": ...}: only network cards have either.
         network="network" in (more or "") or "parent_ifname" in (more or ""),
+    )
+
+
+def _migration(said: tuple[Any, ...]) -> Migration:
+    number, name, server, kind, status, source, dest, created, updated = said
+    return Migration(
+        id=number,
+        uuid=name,
+        server=server,
+        kind=kind or "migration",
+        status=status,
+        source=source,
+        dest=dest,
+        created=str(created or ""),
+        updated=str(updated or ""),
     )
 
 
@@ -204,4 +241,4 @@ def _mysql(parts: SplitResult, url: str) -> Iterator[Ask]:
         raise DatabaseUnreachable(f"{masked(url)} cannot be read", details=said, resolution=_LOOK) from error
 
 
-_LOOK = "a user that may SELECT on nova's pci_devices, compute_nodes and instances is enough"
+_LOOK = "a user that may SELECT on nova's pci_devices, compute_nodes, instances and migrations is enough"

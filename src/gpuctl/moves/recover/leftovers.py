@@ -41,8 +41,10 @@ def prove(books: Books, server: str, host: str) -> Proven:
     """Return whether a server is proven good without what is left of it on a host."""
     one = books.servers.get(server)
     records = books.migrations_of(server)
-    waiting = [record for record in records if record.open or record.status == AWAITS]
-    waiting += [] if _holds_nothing(books, server) else [record for record in records if record.status == BROKEN]
+    waiting = [record for record in records if record.open]
+    if server not in books.gone:  # of a deleted server nothing can be confirmed or reverted, and Nova holds no card
+        waiting += [record for record in records if record.status == AWAITS]
+        waiting += [] if _holds_nothing(books, server) else [record for record in records if record.status == BROKEN]
     away = [record for record in records if record.kind == "evacuation" and record.status == "done"]
     against = [f"migration {record.id} is {record.status}" for record in (*waiting, *away) if record.dest]
     if one is None:

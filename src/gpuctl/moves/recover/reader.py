@@ -54,7 +54,9 @@ class Reader:
         self.nova = NovaApi.of(self.cloud.service("compute"))
 
     def find(self, said: str) -> str:
-        """Return the id of a server by name or id; a deleted one is known by the id of its migrations.
+        """Return the id of a server by name or id; a deleted one is known by its migrations, or by one's uuid.
+
+        Nova shows the migrations of a deleted server to nobody: then only the database knows them.
 
         Raises:
             NoSuchServer, Ambiguous: there is none, or several.
@@ -62,9 +64,12 @@ class Reader:
         try:
             return self.nova.find(said).id
         except NoSuchServer:
-            if is_uuid(said) and self.nova.migrations(instance_uuid=said):
-                return said
-            raise
+            if not is_uuid(said):
+                raise
+            records = self._records(said)
+            if not records:
+                raise
+            return records[0].server
 
     def read(self, server: str, believed: frozenset[str] = frozenset()) -> Sight:
         """Return everything about one server, read now."""
@@ -102,8 +107,9 @@ class Reader:
 
     def _of_deleted(self, server: str) -> Books:
         """Return the books of a server that is gone: its migrations, and what is held for it still."""
-        records = tuple(self.nova.migrations(instance_uuid=server))
         unseen: list[Unseen] = []
+        records = self._records(server)
+        deleted = [one.id for one in self.nova.servers(uuid=server, deleted="true") if one.status == "DELETED"]
         providers = None
         allocations: dict[str, Allocation] | None = None
         try:
@@ -131,7 +137,18 @@ class Reader:
             rows=rows,
             hosts=views,
             unseen=(*unseen, *blind),
+            gone=frozenset(deleted),
         )
+
+    def _records(self, server: str) -> tuple[Migration, ...]:
+        """Return the migrations of a server that is gone."""
+        found = tuple(self.nova.migrations(instance_uuid=server))
+        if found or self.database is None:
+            return found
+        try:
+            return self.database.migrations(server)
+        except DatabaseUnreachable:
+            return ()
 
 
 def _own(track: Track, server: Server | None) -> OwnMove | None:

@@ -1,0 +1,163 @@
+"""Shelve, offload, unshelve on a named host (2.91): nova.md 4.8; openstack-lab.md 9.
+
+Never cards on two hosts, nothing to confirm; but nobody keeps a card for it while it is shelved.
+"""
+
+from __future__ import annotations
+
+from gpuctl.moves.model import Server
+from gpuctl.moves.move import Sent, Sight, Track
+from gpuctl.moves.result import FAILED, UNFINISHED
+from gpuctl.moves.ways.cold import TRIES, gone, settled
+from gpuctl.moves.ways.steps import Ask, End, Look, Step, Wait
+from gpuctl.moves.ways.traces import action_of, again, first_not_taken, recover, taken, wonder, words
+
+
+def step(track: Track, sight: Sight) -> Step:
+    """Return what comes next."""
+    sent = track.last("shelve")
+    server = sight.server
+    if sent is None:
+        return Ask("shelve", {"shelve": None}, f"shelve server {track.move.server.id}")
+    if server is None:
+        return gone(sight)
+    if server.task_state is not None:
+        return _wait(track, server)
+    was_taken = taken(track, sent, sight)
+    if was_taken is None:
+        return wonder(sent)
+    if not was_taken:  # whoever shelved it then, if anybody did, it was not this move
+        return first_not_taken(track, sent)
+    if server.vm_state == "shelved":
+        return _offload(track, sight, server)
+    if server.vm_state == "shelved_offloaded":
+        return _unshelve(track, sight)
+    if server.vm_state == "error":
+        return _error(track, sight, server)
+    if track.last("unshelve") is None:
+        return _still_there(track, sight, server)
+    return _arrived(track, sight, server)
+
+
+def _wait(track: Track, server: Server) -> Step:
+    done = track.last("unshelve") is not None
+    if server.task_state in {"powering-off", "powering-on"}:
+        return Wait("power", f"{server.task_state} on {server.host}")
+    where = server.host or track.move.to
+    return Wait("unshelve" if done else "shelve", f"{server.task_state}{f' on {where}' if where else ''}")
+
+
+def _offload(track: Track, sight: Sight, server: Server) -> Step:
+    """Shelved, and still on its host: this cloud offloads later, or never ([compute] shelved_offload_time)."""
+    again_or_wait = _repeat(track, sight, "offload", "shelve")
+    if again_or_wait is not None:
+        return again_or_wait
+    return Ask("offload", {"shelveOffload": None}, f"offload server {server.id} from {server.host}")
+
+
+def _unshelve(track: Track, sight: Sight) -> Step:
+    """On no host: it may go to its new one; a try that failed left nothing behind, and a person may ask again."""
+    sent = track.last("unshelve")
+    if sent is not None and track.resumed and track.since > sent.at:
+        # Somebody asked for this move again: a try that failed left nothing behind (openstack-lab.md 9).
+        if not sight.close or taken(track, sent, sight) is None:
+            return Look("unshelve", "shelved and on no host: is the unshelve of before over?")
+    elif sent is not None:
+        return _unshelve_again(track, sight, sent)
+    return _ask_unshelve(track)
+
+
+def _unshelve_again(track: Track, sight: Sight, sent: Sent) -> Step:
+    """Asked for in this run, and shelved on no host still: lost, not begun yet, or failed."""
+    if not sight.close:
+        return Look("unshelve", "shelved and on no host: did the unshelve fail?")
+    action = action_of(track, sent, sight)
+    if action is None or action.message != "Error":
+        more = _repeat(track, sight, "unshelve", "unshelve")
+        return more or _ask_unshelve(track)
+    return End(
+        UNFINISHED,
+        f"{track.move.to} did not take it ({words(action, 'Nova says no more')}); it is shelved, off, on no host and "
+        "holds no card",
+        f"{again(track)} tries again, --host HOST elsewhere",
+    )
+
+
+def _ask_unshelve(track: Track) -> Step:
+    server, to = track.move.server.id, track.move.to
+    return Ask("unshelve", {"unshelve": {"host": to}}, f"unshelve server {server} on {to}")
+
+
+def _repeat(track: Track, sight: Sight, name: str, kind: str) -> Step | None:
+    """Return the step for a request that was asked for already; None where it may be asked for (again)."""
+    sent = track.last(name)
+    if sent is None:
+        return None
+    was_taken = taken(track, sent, sight)
+    if was_taken is None:
+        return Look(kind, f"the answer to {name} was lost: is it under way?")
+    if was_taken:
+        action = action_of(track, sent, sight)
+        if sight.close and action is not None and action.message == "Error":
+            if sent.at < track.since:
+                return None
+            return End(UNFINISHED, f"the {name} failed: {words(action, 'Nova says no more')}", again(track))
+        return Look(kind, f"the {name} was taken")
+    if sent.detail and sent.at >= track.since:
+        return End(UNFINISHED, f"Nova did not take the {name}: {sent.detail}; the server is shelved", again(track))
+    if track.count(name) >= TRIES:
+        return End(UNFINISHED, f"the request to {name} left no trace, twice; the server is shelved", again(track))
+    return None
+
+
+def _still_there(track: Track, sight: Sight, server: Server) -> Step:
+    """Not shelved after all: the snapshot failed, and the guest is off although Nova says ACTIVE."""
+    if not sight.close:
+        return Look("shelve", f"the server is {server.status} again: did the shelve fail?")
+    sent = track.last("shelve")
+    action = action_of(track, sent, sight) if sent else None
+    if action is None or action.message != "Error":
+        if server.host not in {track.move.source, None}:
+            return End(FAILED, f"somebody else unshelved it: {server.status} on {server.host}", recover(track))
+        if action is not None and action.events and all(one.result == "Success" for one in action.events):
+            return End(
+                FAILED,
+                f"it was shelved, and somebody else brought it back: {server.status} on {server.host}",
+                recover(track),
+            )
+        return Look("shelve", "the shelve was taken")
+    why = words(action, "Nova says no more")
+    return End(
+        FAILED,
+        f"the shelve failed ({why}); Nova says {server.status} on {server.host}, but the guest was powered off for "
+        "the snapshot",
+        recover(track),
+    )
+
+
+def _arrived(track: Track, sight: Sight, server: Server) -> Step:
+    """Unshelved: it runs; put it back as it was, then check."""
+    move = track.move
+    if server.vm_state == "active" and not move.ran:
+        sent = track.last("stop")
+        if sent is None:
+            return Ask("stop", {"os-stop": None}, f"stop server {server.id}, as it was before")
+        was_taken = taken(track, sent, sight)
+        if was_taken is None:
+            return Look("power", "the answer to stop was lost: is it under way?")
+        if was_taken is False and not sent.detail and track.count("stop") < TRIES:
+            return Ask("stop", {"os-stop": None}, f"stop server {server.id}, as it was before")
+        if not sight.close:
+            return Look("power", "asked to stop, and still ACTIVE")
+        # It moved well; that it runs although it did not before is told by the check.
+    return settled(track, sight, server, move.to)
+
+
+def _error(track: Track, sight: Sight, server: Server) -> Step:
+    if not sight.close:
+        return Look("shelve", "the server is in ERROR?")
+    sent = track.last("unshelve") or track.last("offload") or track.last("shelve")
+    why = words(
+        action_of(track, sent, sight) if sent else None, server.fault.message if server.fault else "Nova says no more"
+    )
+    return End(FAILED, f"the server is in ERROR on {server.host or 'no host'} ({why})", recover(track))
