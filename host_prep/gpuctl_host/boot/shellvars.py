@@ -77,7 +77,7 @@ def _statements(text: str) -> list[str]:
             mark = "" if char == mark else mark
         elif char in "'\"`":
             mark = char
-        elif char == "#" and (not now or now[-1][-1].isspace()):
+        elif char == "#" and (not now or now[-1].isspace()):  # an escaped blank is part of a word
             index = text.find("\n", index)
             if index < 0:
                 break
