@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.cloud_errors import CloudError
+from gpuctl.errors import OperatorError
 from gpuctl.moves.drain.evacuate import after
 from gpuctl.moves.drain.queue import DrainQueue, move_of
 from gpuctl.moves.drain.service import enable_command
@@ -27,8 +28,10 @@ def everybody(job: Job, queue: DrainQueue, ran: Sequence[Result], *, interrupted
     again = f"gpuctl instance drain {job.host} goes on with it"
     waiting = [replace(not_begun(move_of(one.what), said, again), state=state) for one in queue.waiting]
     refused = [one.planned.result() for one in job.plan.refused]
-    last = {one.server: _as_gone(one, queue) for one in ran}  # one that was planned anew ended twice
-    return (*job.away, *last.values(), *queue.results, *waiting, *refused)
+    never = (*queue.results, *waiting)
+    # One that was planned anew has ended before: its last word counts.
+    last = {one.server: _as_gone(one, queue) for one in ran} | {one.server: one for one in never}
+    return (*job.away, *last.values(), *refused)
 
 
 def _as_gone(result: Result, queue: DrainQueue) -> Result:
@@ -77,7 +80,7 @@ def with_aftermath(job: Job, result: DrainResult) -> DrainResult:
     done = [one.server for one in result.results if one.state == DONE and one.steps]
     try:
         books = read(job.cloud, done, (), database=job.database) if done else None
-    except CloudError:
-        books = None
+    except OperatorError:
+        books = None  # what each holds is then not said; what to do is
     found = after(result.results, books, job.host)
     return replace(result, results=found.results, advice=found.advice)

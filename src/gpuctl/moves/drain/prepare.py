@@ -120,7 +120,8 @@ def prepare(
         hosts,
         database,
     )
-    return replace(job, plan=plan_for(job, sight.books, sight.servers, sight.tracks, sight.staying))
+    tracks = [replace(one, move=replace(one.move, options=settings.options)) for one in sight.tracks]
+    return replace(job, plan=plan_for(job, sight.books, sight.servers, tracks, sight.staying))
 
 
 def plan_for(

@@ -137,4 +137,7 @@ def _away(books: Books, host: str, server: str, name: str) -> Result:
     if one.host is None:
         said, what = f"{one.status}, on no host", f"openstack server unshelve --host HOST {server}"
         return Result(server, name, host, None, "", FAILED, said, what)
+    if one.vm_state in {"resized", "error"} or one.task_state is not None:
+        said = f"{one.status} on {one.host}, task {one.task_state or 'none'}: away, but not at rest"
+        return Result(server, name, host, one.host, "", FAILED, said, f"gpuctl instance recover {server}")
     return Result(server, name, host, one.host, "", DONE, f"away already: {one.status} on {one.host}")

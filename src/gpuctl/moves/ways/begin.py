@@ -18,6 +18,9 @@ def stale(track: Track, sight: Sight) -> End | None:
         return _no(f"it is {server.status} on {server.host or 'no host'} now (task {server.task_state or 'none'})")
     if server.locked and not move.options.force_locked:
         return _no("it was locked meanwhile")
+    since = [one for one in sight.migrations if move.records is not None and one.id not in move.records]
+    if since:
+        return _no(f"somebody else began migration {since[-1].id}, which is {since[-1].status}")
     waiting = [one for one in sight.migrations if one.open or one.status == AWAITS]
     if waiting:
         return _no(f"migration {waiting[-1].id} is {waiting[-1].status}")

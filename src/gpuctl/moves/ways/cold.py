@@ -119,6 +119,8 @@ def _finished(track: Track, sight: Sight, server: Server, migration: Migration) 
             # Taken, and the record not yet changed: between Nova's two writes, or a refusal that came later.
             return _stuck(track, sight, name)
         if sent.at >= track.since and (sent.detail or track.count(name) >= TRIES):
+            if not sight.close:  # it may have been refused because an earlier one, or somebody else's, is under way
+                return Look("confirm" if name == "confirm" else "revert", f"Nova refused the {name}: is it under way?")
             why = sent.detail or "it left no trace, twice"
             return End(UNFINISHED, f"Nova did not take the {name}: {why}", again(track))
     return _judge(track, server, migration)

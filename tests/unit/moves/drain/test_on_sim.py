@@ -373,3 +373,16 @@ def test_a_record_that_cannot_be_kept_stops_the_starting(rig_of, monkeypatch):
     result = rig.drain(caps=Caps(1, None, 1))
     assert (result.exit_code, rig.states(result)) == (5, {"done": 1, "refused": 2})
     assert "no room" in result.stopped
+
+
+def test_one_that_is_away_and_not_at_rest_is_not_done(rig_of):
+    rig = rig_of(tracking=True)
+    rig.hosts(2)
+    (one, _) = rig.servers(2, volumes=1)
+    rig.sim.set_server("gpu-0-vm-1", locked=True)
+    assert rig.drain(skip_failing=True).exit_code == 5
+    rig.sim.set_server(one, vm_state="error")
+    rig.sim.set_server("gpu-0-vm-1", locked=False)
+    result = rig.drain()
+    assert (result.exit_code, rig.states(result)) == (5, {"done": 1, "failed": 1})
+    assert [each.resolution for each in result.results if each.state == "failed"] == [f"gpuctl instance recover {one}"]
