@@ -6,7 +6,7 @@ from gpuctl.moves.model import AWAITS, Action, Migration, Server
 from gpuctl.moves.move import Sent, Sight, Track
 from gpuctl.moves.result import DONE, FAILED, UNFINISHED, UNKNOWN
 from gpuctl.moves.ways.steps import Ask, Check, End, Look, Prove, Right, Step, Wait
-from gpuctl.moves.ways.traces import action_of, again, first_not_taken, ours, recover, taken, wonder, words
+from gpuctl.moves.ways.traces import action_of, again, first_not_taken, ours, recover, taken, unended, wonder, words
 
 TRIES = 2
 """A confirm or revert that left no trace is asked for once more: Nova's own state refuses a second one."""
@@ -123,6 +123,13 @@ def _finished(track: Track, sight: Sight, server: Server, migration: Migration) 
                 return Look("confirm" if name == "confirm" else "revert", f"Nova refused the {name}: is it under way?")
             why = sent.detail or "it left no trace, twice"
             return End(UNFINISHED, f"Nova did not take the {name}: {why}", again(track))
+    if track.proof is None:
+        if not sight.close:
+            return Look("move", "in VERIFY_RESIZE: is every step of it through?")
+        late = unended(track, sight, "migrate")
+        if late:
+            # A slow host: the server's record is written before the step that wrote it has ended.
+            return Wait("move", f"in VERIFY_RESIZE; {late} has not ended yet")
     return _judge(track, server, migration)
 
 

@@ -69,6 +69,13 @@ def failed_event(action: Action | None) -> Event | None:
     return min(broken, key=lambda one: not one.name.startswith("compute_"), default=None)
 
 
+def unended(track: Track, sight: Sight, name: str) -> str:
+    """Return the name of a step of our request that Nova is still at; empty where there is none."""
+    sent = track.last(name)
+    action = action_of(track, sent, sight) if sent else None
+    return next((one.name for one in (action.events if action else None) or () if one.result is None), "")
+
+
 def words(action: Action | None, otherwise: str) -> str:
     """Return what an action says about its failure, in its own words."""
     event = failed_event(action)

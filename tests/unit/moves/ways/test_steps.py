@@ -11,6 +11,7 @@ from gpuctl.moves.model import Action, Event
 from gpuctl.moves.move import ASKED, LOST, REFUSED, STRATEGIES, TAKEN, UNSENT, Move, Options, Sent, Sight, Track
 from gpuctl.moves.proof import Proof
 from gpuctl.moves.ways import next_step
+from gpuctl.moves.ways.begin import stale
 from gpuctl.moves.ways.steps import Ask, Check, End, Look, Prove, Wait
 from tests.unit.moves.ways.kit import migration, server
 
@@ -122,6 +123,16 @@ def test_a_proof_does_not_outlive_a_request():
     assert isinstance(next_step(one, sight(migration(), **RESIZED)), Prove)
 
 
+def test_a_guest_is_not_judged_before_every_step_has_ended():
+    """Seen on two slow machines with a real libvirt: VERIFY_RESIZE is written before compute_finish_resize ends."""
+    one = track("cold", sent("migrate"))
+    assert isinstance(next_step(one, sight(migration(), close=False, **RESIZED)), Look)
+    for result, step in ((None, Wait), ("Success", Prove), ("Error", Prove)):
+        events = (Event("cold_migrate", "Success"), Event("compute_finish_resize", result))
+        action = Action("req-1", "migrate", None, "", None, events)
+        assert isinstance(next_step(one, sight(migration(), actions=(action,), **RESIZED)), step)
+
+
 def test_a_lost_confirm_is_proven_again_before_it_is_asked_again():
     one = track("cold", sent("migrate"), sent("confirm", LOST), proof=None)
     step = next_step(one, sight(migration(), **RESIZED))
@@ -163,3 +174,20 @@ def test_it_waits_while_nova_is_at_work():
         track("cold", sent("migrate")), sight(migration(status="migrating"), task_state="resize_migrating", close=False)
     )
     assert isinstance(step, Wait)
+
+
+@pytest.mark.parametrize("name", ["confirm", "revert"])
+def test_a_refusal_is_believed_only_after_a_close_look(name):
+    """409 may say that an earlier one, whose answer was lost, is under way."""
+    refused = replace(sent(name, REFUSED, at=NOW), detail="while it is in task_state resize_confirming")
+    one = track("cold", sent("migrate"), refused)
+    waits = migration(status="finished")
+    assert isinstance(next_step(one, sight(waits, close=False, **RESIZED)), Look)
+    assert next_step(one, sight(waits, **RESIZED)).state == "unfinished"
+
+
+def test_a_migration_since_the_plan_is_somebody_elses():
+    one = track("cold")
+    one = replace(one, move=replace(one.move, records=(1,)))
+    assert stale(one, sight(migration(1, "confirmed"))) is None
+    assert "migration 2, which is error" in stale(one, sight(migration(1, "confirmed"), migration(2, "error"))).detail
