@@ -18,6 +18,7 @@ GROUPS = {
     "instance": ("gpuctl.cli.instance", "GPU servers: where their cards are, moved, recovered, and nothing leaked."),
     "lab": ("gpuctl.cli.lab", "A real Keystone, Placement, Glance and Nova on loopback, to rehearse on."),
     "nova": ("gpuctl.cli.nova", "Configure Nova for GPU hosts, and say what is wrong with a configuration."),
+    "up": ("gpuctl.cli.up", "From bare hosts to flavors that can be sold: the whole chain, resumable."),
 }
 
 

@@ -1,0 +1,1 @@
+"""`gpuctl up`: from bare hosts to what can be sold, phase by phase, each the work of its own room."""
