@@ -57,13 +57,11 @@ def _snapshots(run: str | None, files: tuple[str, ...], before: tuple[str, ...])
 
 def _write(path: Path, page: str) -> None:
     """The page is at ``path``, whole or not at all."""
-    fresh = path.with_name(f".{path.name}.tmp")
+    from gpuctl.output.whole_file import write_whole
+
     try:
-        fresh.write_text(page, "utf-8")
-        fresh.replace(path)
+        write_whole(path, page.encode())
     except OSError as error:
         raise Failure(
             f"{path} cannot be written: {error.strerror}", resolution="give -o a file that you may write", exit_code=2
         ) from error
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +158,7 @@ def audit(
     if file is None:
         click.echo(text, nl=False)
     else:
-        write_whole(file, click.unstyle(text))
+        write_text(file, click.unstyle(text))
     return code
 
 
@@ -198,25 +196,16 @@ def _audit(
     return audit_table(document, verbose=verbose(ctx)) if form == "table" else render(document, form), code
 
 
-def write_whole(file: Path, text: str) -> None:
+def write_text(file: Path, text: str) -> None:
     """The file has this text, or what it had before; readable by everybody, as node_exporter has to.
 
     Raises:
         Failure: it cannot be written.
     """
+    from gpuctl.output.whole_file import write_whole
+
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        made = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            made.chmod(0o644)
-            made.replace(file)
-        except BaseException:
-            made.unlink(missing_ok=True)
-            raise
+        write_whole(file, text.encode())
     except OSError as error:
         said = str(error)
         raise Failure(f"{file} cannot be written", details=said, resolution="name another FILE", exit_code=2) from error

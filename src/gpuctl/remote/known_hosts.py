@@ -11,11 +11,11 @@ import fnmatch
 import functools
 import hashlib
 import hmac
-import os
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpuctl.output.whole_file import write_whole
 from gpuctl.remote.errors import BadSshConfig
 
 if TYPE_CHECKING:
@@ -178,21 +178,14 @@ def rewrite(path: Path, *, add: Iterable[str], drop: Iterable[int] = ()) -> None
         path: made, with mode 0600 in a folder of 0700, if it is not there.
         add: whole lines without their ends.
         drop: line numbers, from 1.
+
+    Raises:
+        BadSshConfig: it is /dev/null, where ssh's configuration likes to put them.
     """
-    # A link stays a link: people keep theirs in a repository.
-    target = path.resolve()
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    old = target.read_bytes().splitlines() if target.exists() else []
+    if path.exists() and not path.is_file():
+        raise BadSshConfig(f"{path} keeps no host keys: it is no file", resolution="name a file for them with -o")
+    path.resolve().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    old = path.read_bytes().splitlines() if path.is_file() else []
     gone = set(drop)
     lines = [line for number, line in enumerate(old, 1) if number not in gone] + [line.encode() for line in add]
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(fd, "wb") as out:
-            out.write(b"".join(line + b"\n" for line in lines))
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_whole(path, b"".join(line + b"\n" for line in lines), mode=0o600)
