@@ -29,6 +29,7 @@ from .topology import Topology, load
 # wall time follows the load of the machine (24 s quiet, 222 s at load 25): a deadline is for what hangs, not for slowness
 BOOT_DEADLINE = float(os.environ.get("GPUCTL_LAB_DEADLINE", "900"))
 REPOSITORY = Path(__file__).resolve().parents[3]
+TEMPORARY = Path("/tmp")  # short, whatever TMPDIR says: a socket's path ends at 107 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Machine:
     """A machine of one topology, with a disk of its own over the base disk, which never changes.
 
     Used as a context manager it is started on entry and stopped, with its files removed, on exit. Only one machine runs
-    at a time on a computer: a second one waits (the lock goes with the QEMU process).
+    at a time on a computer: a second one waits (the lock goes with the QEMU process). Two machines that need each other
+    are one in this: the second is started `beside` the first, and holds the first one's lock.
     """
 
     started: ClassVar[int] = 0  # in this process
@@ -71,6 +73,8 @@ class Machine:
         writable_base: bool = False,
         direct: Direct | None = None,
         detached: bool = False,
+        beside: Machine | None = None,
+        up_file: str = "up.json",
     ) -> None:
         """Nothing runs yet.
 
@@ -86,6 +90,8 @@ class Machine:
             writable_base: write to the base itself (building it).
             direct: boot this kernel instead of the disk's GRUB.
             detached: the processes outlive this one.
+            beside: a machine that this process has started; this one runs together with it.
+            up_file: the name below the cache under which `attach` finds a detached machine again.
         """
         self.topology = load(topology) if isinstance(topology, str) else topology
         self.disk_overlay = disk_overlay
@@ -96,6 +102,9 @@ class Machine:
         self._writable_base = writable_base
         self._direct = direct
         self._detached = detached
+        self._beside = beside
+        self._up_file = up_file
+        self._lock: int | None = None
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._state: _State | None = None
 
@@ -121,8 +130,11 @@ class Machine:
         """
         base = self._base or (_variant(self._cmdline_extra) if self._cmdline_extra else disk())
         qemu = self._qemu()
-        lock = _one_at_a_time()
-        folder = _fresh_folder()
+        if self._beside is None:
+            lock, folder = _one_at_a_time(), _fresh_folder()
+        else:
+            lock, folder = self._beside.share_lock(), Path(tempfile.mkdtemp(prefix=_prefix(), dir=TEMPORARY))
+        self._lock = lock  # QEMU holds its own copy; this one is for a machine beside it
         Machine.started += not self._detached
         self._state = _State(str(folder), str(base), _free_port(), {})
         try:
@@ -133,9 +145,17 @@ class Machine:
         except BaseException:
             self.stop()
             raise
-        finally:
-            os.close(lock)  # QEMU holds its own copy
         self._remember()
+
+    def share_lock(self) -> int:
+        """A copy of the descriptor that holds the lock, for a machine that runs beside this one.
+
+        Raises:
+            LabError: this process did not start the machine.
+        """
+        if self._lock is None:
+            raise LabError("only the process that started a machine can start another one beside it")
+        return os.dup(self._lock)
 
     def stop(self) -> None:
         """No process of the machine runs: as when the plug is pulled. The console's log is in the cache's logs/."""
@@ -150,7 +170,10 @@ class Machine:
         _keep_log(folder / "serial.log", self.topology.name)
         shutil.rmtree(folder, ignore_errors=True)
         if self._detached:
-            (cache_dir() / "up.json").unlink(missing_ok=True)
+            (cache_dir() / self._up_file).unlink(missing_ok=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         self._state = None
         Machine.started -= not self._detached
 
@@ -166,13 +189,13 @@ class Machine:
         self.stop()
 
     @classmethod
-    def attach(cls) -> Machine | None:
+    def attach(cls, up_file: str = "up.json") -> Machine | None:
         """The machine that `up` left running, or None."""
-        path = cache_dir() / "up.json"
+        path = cache_dir() / up_file
         if not path.exists():
             return None
         data = json.loads(path.read_text())
-        machine = cls(data.pop("topology"), detached=True)
+        machine = cls(data.pop("topology"), detached=True, up_file=up_file)
         machine._state = _State(**data)
         return machine
 
@@ -333,7 +356,17 @@ class Machine:
     def _remember(self) -> None:
         if self._detached:
             text = json.dumps({**asdict(self._here()), "topology": self.topology.name})
-            (cache_dir() / "up.json").write_text(text)
+            (cache_dir() / self._up_file).write_text(text)
+
+    @property
+    def port(self) -> int:
+        """The port on 127.0.0.1 where the guest's ssh server answers."""
+        return self._here().port
+
+    @property
+    def key(self) -> Path:
+        """The private key that the guest lets in as root."""
+        return Path(self._here().disks) / "id"
 
     def _connection(self) -> Connection:
         state = self._here()
@@ -375,11 +408,14 @@ def _one_at_a_time() -> int:
 
 def _fresh_folder() -> Path:
     """An empty folder; those of killed runs are gone: whoever holds the lock is the only machine of this cache."""
-    prefix = f"gpuctl-lab-{key_of({'cache': str(cache_dir())})[:6]}-"
-    temporary = Path("/tmp")  # short, whatever TMPDIR says: a socket's path ends at 107 bytes
-    for stale in temporary.glob(f"{prefix}*"):
+    for stale in TEMPORARY.glob(f"{_prefix()}*"):
         shutil.rmtree(stale, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=temporary))
+    return Path(tempfile.mkdtemp(prefix=_prefix(), dir=TEMPORARY))
+
+
+def _prefix() -> str:
+    """What this cache's machines' folders are called."""
+    return f"gpuctl-lab-{key_of({'cache': str(cache_dir())})[:6]}-"
 
 
 def _free_port() -> int:
