@@ -100,6 +100,8 @@ def recover(
 def exit_code(found: Sequence[Recovery]) -> int:
     """Return what the process says of these recoveries."""
     states = {one.result.state for one in found}
+    if "interrupted" in states:
+        return 130
     if states <= {"done", "planned"}:
         return 0
     if "done" in states:
@@ -134,14 +136,20 @@ def _repair(ctx: click.Context, reader: Reader, said: dict[str, Any]) -> Repair:
 
 
 def _each(repair: Repair, servers: Sequence[str]) -> list[Recovery]:
-    """Return what became of each; one that cannot even be read does not keep the others from being repaired."""
+    """Return what became of each; one that cannot even be read does not keep the others from being repaired.
+
+    After Ctrl-C none is begun any more; what was done until then is in the answer.
+    """
     from gpuctl.errors import OperatorError
-    from gpuctl.moves.recover.run import not_read
+    from gpuctl.moves.recover.run import interrupted, not_read
 
     found = []
     for server in servers:
         try:
             found.append(repair.run(server))
+        except KeyboardInterrupt:
+            found.append(interrupted(server, repair.taken))
+            break
         except OperatorError as error:
             if len(servers) == 1:
                 raise
@@ -222,6 +230,7 @@ def _record(found: Sequence[Recovery], cloud_name: str) -> None:
         if one.result.steps
     }
     word = "done" if states <= {"done"} else "part" if "done" in states else "failed"
+    word = "interrupted" if "interrupted" in states else word
     subjects = tuple(one.result.server for one in found)
     try:
         record(Event("instance recover", word, subjects=subjects, changes=changes, detail={"cloud": cloud_name}))

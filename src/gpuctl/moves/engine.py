@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from gpuctl.cloud_errors import CloudError
 from gpuctl.errors import OperatorError
@@ -25,6 +25,8 @@ from gpuctl.moves.ways.begin import stale
 from gpuctl.moves.ways.steps import End, Look, Step, Wait
 
 if TYPE_CHECKING:
+    from gpuctl.cloud import Cloud
+    from gpuctl.moves.books import HostLook, NovaDatabase
     from gpuctl.moves.model import Books
     from gpuctl.moves.nova_api import NovaApi
     from gpuctl.moves.placement_api import PlacementApi
@@ -111,6 +113,25 @@ class Engine:
 
     def __post_init__(self) -> None:
         self._watch = Watch(self.api)
+
+    @classmethod
+    def of(
+        cls,
+        cloud: Cloud,
+        api: NovaApi,
+        *,
+        hosts: HostLook | None = None,
+        database: NovaDatabase | None = None,
+        pace: Pace | None = None,
+        interrupt: Callable[[], bool] = lambda: False,
+    ) -> Self:
+        """Return the engine for a cloud's moves, with every view of it that there is."""
+        from gpuctl.moves.placement_api import PlacementApi
+        from gpuctl.moves.planning import reader
+
+        look = reader(cloud, hosts=hosts, database=database)
+        placement = PlacementApi(cloud.service("placement"))
+        return cls(cloud.name, api, look, placement, pace or Pace(), interrupt)
 
     def run(self, queue: Queue, told: Told = lambda _: None) -> list[Result]:
         """Return what became of every move that the queue handed out.

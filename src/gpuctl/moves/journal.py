@@ -66,9 +66,13 @@ class Journal:
         try:
             where.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = _locked(path.with_suffix(".lock"), server)
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            _end_line(file)
-            _sync(where)
+            try:
+                file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                _end_line(file)
+                _sync(where)
+            except OSError:
+                os.close(lock)  # else the lock stays this process's, and the next try of it is refused
+                raise
         except OSError as error:
             raise JournalFailed(
                 f"the journal {path} cannot be opened",
@@ -150,10 +154,24 @@ class Journal:
                     said = json.loads(line)
                     if isinstance(said, dict) and said.get("v") == FORM:
                         yield said
+                    elif isinstance(said, dict) and said.get("v", 0) > FORM:
+                        raise TypeError(f"a line of form {said['v']}; this gpuctl knows {FORM}")
 
     def unfinished(self) -> Track | None:
-        """Return the move that did not end, as far as it was asked for; None where the last one did."""
-        return unfinished(self.lines())
+        """Return the move that did not end, as far as it was asked for; None where the last one did.
+
+        Raises:
+            JournalFailed: it cannot be read, or a newer gpuctl wrote it: whether a move is open is not known then.
+        """
+        try:
+            return unfinished(self.lines())
+        except (OSError, KeyError, TypeError, AttributeError) as error:
+            raise JournalFailed(
+                f"the journal {self.path} cannot be read: whether gpuctl has a move open there is not known",
+                details=f"{type(error).__name__}: {error}",
+                resolution="use the gpuctl that wrote it; else see that the server is at rest and has no migration "
+                "open (openstack server migration list), then move the file away",
+            ) from error
 
 
 def unfinished(lines: Iterator[dict[str, Any]]) -> Track | None:
@@ -188,17 +206,44 @@ def peek(cloud: str, server: str) -> Track | None:
     return Journal(path, -1, -1).unfinished()
 
 
-def _locked(path: Path, server: str) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def refuse_busy(cloud: str, server: str) -> None:
+    """No other gpuctl has a server's journal now. Nothing is made and nothing kept: for a look, and a dry run.
+
+    Raises:
+        Busy: another one has it.
+        JournalFailed: its lock cannot be opened.
+    """
+    path = folder(cloud) / f"{server}.lock"
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise JournalFailed(f"the lock {path} cannot be opened", details=str(error)) from error
+    try:
+        _take(lock, fcntl.LOCK_SH, server)
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, how: int, server: str) -> None:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        os.close(lock)
         raise Busy(
             f"another gpuctl is moving server {server} (pid {holder or 'unknown'})",
             resolution="let it end; its journal goes on from where the cloud is if it is killed",
         ) from None
+
+
+def _locked(path: Path, server: str) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _take(lock, fcntl.LOCK_EX, server)
+    except Busy:
+        os.close(lock)
+        raise
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock

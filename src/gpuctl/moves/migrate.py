@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from gpuctl.cloud_errors import CloudError
 from gpuctl.moves.engine import Engine, Pace, Told
 from gpuctl.moves.errors import Unsafe
-from gpuctl.moves.journal import Journal, peek
+from gpuctl.moves.journal import peek, refuse_busy
 from gpuctl.moves.move import SHELVE, Move, Options, Track
 from gpuctl.moves.nova_api import NovaApi
-from gpuctl.moves.placement_api import PlacementApi
-from gpuctl.moves.planning import Planned, plan_all, read, reader, situations
-from gpuctl.moves.result import DONE, PLANNED, REFUSED, Result
+from gpuctl.moves.planning import Planned, plan_all, read, situations
+from gpuctl.moves.result import DONE, PLANNED, REFUSED, UNFINISHED, Result
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -76,7 +78,7 @@ def prepare(
     servers = {one.id: one for one in map(api.find, dict.fromkeys(names))}
     tracks, fresh = [], []
     for one in servers.values():
-        Journal.open(cloud.name, one.id).close()
+        refuse_busy(cloud.name, one.id)
         track = peek(cloud.name, one.id)
         if track is None:
             fresh.append(one)
@@ -128,32 +130,57 @@ def taken_up(track: Track) -> Result:
     )
 
 
+STALE_S = 30.0
+"""Seconds after which a plan is looked at again before its move starts: others take cards meanwhile."""
+
+Again = Callable[[Move], "Planned | None"]
+
+
 @dataclass
 class Line:
-    """The queue of one command: so many at a time, in the order of the command line."""
+    """The queue of one command: so many at a time, in the order of the command line.
+
+    Attributes:
+        again: plans a move once more, the same way to the same host; None: as planned.
+        refused: what that refused; the engine never had it.
+        stopped: a move did not end well: nothing new is started.
+    """
 
     waiting: list[Move | Track]
     parallel: int
+    again: Again = lambda _: None
+    refused: list[Result] = field(default_factory=list)
+    stopped: bool = False
+    _planned: float = field(default_factory=time.monotonic)
 
     def ready(self, running: Collection[Move]) -> list[Move | Track]:
         """Return those that may start now."""
-        now = self.waiting[: max(self.parallel - len(running), 0)]
-        del self.waiting[: len(now)]
-        return now
+        found: list[Move | Track] = []
+        while self.waiting and not self.stopped and len(running) + len(found) < self.parallel:
+            one = self.waiting.pop(0)
+            if isinstance(one, Move) and time.monotonic() - self._planned > STALE_S:
+                planned = self.again(one)
+                if planned is not None and planned.move is None:
+                    self.refused.append(planned.result())
+                    self.stopped = True
+                    break
+                one = planned.move if planned is not None and planned.move is not None else one
+            found.append(one)
+        return found
 
     def ended(self, result: Result) -> None:
         """After a failure nothing new is started: what broke one may break the next."""
         if result.state != DONE and not result.as_asked and not result.not_taken:
-            self.waiting.clear()
+            self.stopped = True
 
 
 def run(job: Job, *, parallel: int = 1, told: Told = lambda _: None, pace: Pace | None = None) -> list[Result]:
-    """Return what became of each server, in the order of the command line.
+    """Return what became of each server.
 
     Moves that did not end are taken up first. One whose first request never reached Nova is planned anew, under the
     consent that was given for it.
     """
-    results = _run(job, [*job.tracks], parallel, told, pace)
+    results = _run(job, job.tracks, parallel, told, pace)
     anew = [one.server for one in results if one.not_taken]
     stop = any(one.state != DONE and not one.not_taken and not one.as_asked for one in results)
     plans = list(job.plans)
@@ -167,21 +194,31 @@ def run(job: Job, *, parallel: int = 1, told: Told = lambda _: None, pace: Pace 
     if not stop:
         results += _run(job, [one.move for one in plans if one.move], parallel, told, pace)
     done = {one.server for one in results}
-    return results + [_not_tried(one) for one in plans if one.server.id not in done]
+    open_ = [_not_tried(taken_up(one), UNFINISHED) for one in job.tracks]
+    left = [*open_, *(_not_tried(one.result(), REFUSED) for one in plans)]
+    return results + [one for one in left if one.server not in done]
 
 
 def _run(job: Job, what: Sequence[Move | Track], parallel: int, told: Told, pace: Pace | None) -> list[Result]:
     if not what:
         return []
-    engine = Engine(
-        job.cloud.name,
-        job.api,
-        reader(job.cloud, hosts=job.hosts, database=job.database),
-        PlacementApi(job.cloud.service("placement")),
-        pace or Pace(),
-    )
-    return engine.run(Line(list(what), parallel), told)
+    line = Line(list(what), parallel, lambda move: _once_more(job, move))
+    engine = Engine.of(job.cloud, job.api, hosts=job.hosts, database=job.database, pace=pace)
+    return engine.run(line, told) + line.refused
 
 
-def _not_tried(one: Planned) -> Result:
-    return replace(one.result(), state=REFUSED, detail="not tried: one before it did not end well", resolution="")
+def _once_more(job: Job, move: Move) -> Planned | None:
+    """Return a move's plan as it would be made now; None where it cannot be read now: its own request will say so."""
+    try:
+        server = job.api.server(move.server.id)
+        if server is None:
+            return None
+        options = replace(move.options, strategy=move.strategy)
+        return next(iter(_plans(replace(job, to=move.to, options=options), [server])), None)
+    except CloudError:
+        return None
+
+
+def _not_tried(one: Result, state: str) -> Result:
+    detail = "not tried: one before it did not end well"
+    return replace(one, state=state, detail=detail, resolution=f"gpuctl instance migrate {one.server}")

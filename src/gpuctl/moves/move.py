@@ -75,6 +75,7 @@ class Move:
         to: the host that it is to go to; None: Nova chooses.
         strategy: one of STRATEGIES.
         why: in one sentence, why this way.
+        records: the ids of the server's migrations when it was planned; None where they were not kept.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Move:
     strategy: str
     why: str = ""
     options: Options = Options()
+    records: tuple[int, ...] | None = None
 
     @property
     def ran(self) -> bool:
@@ -199,7 +201,8 @@ def load_move(said: Mapping[str, Any]) -> Move:
     server = _known(Server, said["server"])
     server["fault"] = Fault(**server["fault"]) if server.get("fault") else None
     options = _known(Options, said.get("options") or {})
-    return Move(**{**_known(Move, said), "server": Server(**_tuples(server)), "options": Options(**_tuples(options))})
+    move = _tuples(_known(Move, said))
+    return Move(**{**move, "server": Server(**_tuples(server)), "options": Options(**_tuples(options))})
 
 
 def _known(kind: Any, said: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a dataclass

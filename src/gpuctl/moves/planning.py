@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gpuctl.cloud_errors import CloudError
 from gpuctl.moves.errors import NoSuchHost
 from gpuctl.moves.guards import Group, Situation, guard
-from gpuctl.moves.model import Books, Finding, Server
+from gpuctl.moves.model import BROKEN, Books, Finding, Server
 from gpuctl.moves.move import Move, Options, new_id
 from gpuctl.moves.result import PLANNED, REFUSED, Result
 from gpuctl.moves.ways.choice import Choice, choose
@@ -73,7 +73,9 @@ def plan(at: Situation) -> Planned:
     )
     if any(one.status == "fail" for one in findings):
         return Planned(at.server, choice, findings, None)
-    move = Move(new_id(), at.server, at.source, choice.to, choice.strategy, choice.why, at.options)
+    # A reading of the whole cloud has the newest migrations alone.
+    records = None if at.books.whole else tuple(one.id for one in at.books.migrations_of(at.server.id))
+    move = Move(new_id(), at.server, at.source, choice.to, choice.strategy, choice.why, at.options, records)
     return Planned(at.server, choice, findings, move)
 
 
@@ -102,6 +104,7 @@ def situations(
             to=to,
             groups=None if groups is None else tuple(groups[each] for each in one.groups or () if each in groups),
             vnic_types=_vnic_types(cloud, one.id),
+            keepers=_keepers(api, books, one.id),
         )
         for one in servers
     ]
@@ -154,6 +157,26 @@ def read(
         return books
     views, unseen = look_at(rest, hosts)
     return replace(books, hosts={**books.hosts, **views}, unseen=(*books.unseen, *unseen))
+
+
+def _keepers(api: NovaApi, books: Books, server: str) -> frozenset[int] | None:
+    """Return the migrations for whose sake, by the server's history, a card may be held beyond its own.
+
+    None where that is not asked for (none failed, or the rows say it), or where Nova does not show the history.
+    """
+    broken = [one for one in books.migrations_of(server) if one.status == BROKEN and one.dest]
+    if not broken or books.rows is not None:
+        return None
+    from gpuctl.moves.recover.holds import holds
+    from gpuctl.moves.recover.reader import actions_of
+    from gpuctl.moves.recover.sight import Sight
+
+    try:
+        every = tuple(api.migrations(instance_uuid=server))  # of the whole cloud the newest alone may have been read
+        sight = Sight(server, replace(books, migrations=every), actions_of(api, server))
+    except CloudError:
+        return None
+    return frozenset(one.keeper.id for one in holds(sight) if one.keeper is not None)
 
 
 def _groups(api: NovaApi, servers: Sequence[Server]) -> dict[str, Group] | None:

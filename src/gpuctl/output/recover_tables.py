@@ -25,6 +25,7 @@ _SIGN = {
     "refused": ("✘", "red"),
     "failed": ("✘", "red"),
     "unfinished": ("!", "yellow"),
+    "interrupted": ("!", "yellow"),
     "unknown": ("?", "yellow"),
 }
 

@@ -110,9 +110,9 @@ KINDS = {
             "does not know "
             "at all and that holds a card; W one that Nova does not know and that holds no card",
             "Placement",
-            "`gpuctl instance recover SERVER` gives back what a migration left, of a deleted server too. Whom "
-            "Nova does "
-            "not know may be another service's: look before you delete it.",
+            "`gpuctl instance recover SERVER` gives back what a migration left. Nova shows a deleted server's "
+            "migrations to nobody: `gpuctl instance recover CONSUMER --nova-db URL` finds the server of one and gives "
+            "it back too. Whom the database does not know may be another service's: look before you delete it.",
         ),
         Kind(
             "row-elsewhere", "Nova's rows give the server cards on a host where it is not",

@@ -137,8 +137,20 @@ class Record:
             raise _failed(self.path, error) from error
 
     def past(self) -> list[Past]:
-        """Return the drains on record, oldest first."""
-        return read(self.path)
+        """Return the drains on record, oldest first.
+
+        Raises:
+            JournalFailed: it cannot be understood: what was changed of the service is not known then.
+        """
+        try:
+            return read(self.path)
+        except (KeyError, TypeError) as error:
+            raise JournalFailed(
+                f"the record {self.path} cannot be read: which drains of the host did not end is not known",
+                details=f"{type(error).__name__}: {error}",
+                resolution="use the gpuctl that wrote it; else look at the host's compute service, then move the file "
+                "away",
+            ) from error
 
 
 def read(path: Path) -> list[Past]:

@@ -23,8 +23,6 @@ from gpuctl.moves.drain.sight import with_allocations, with_groups
 from gpuctl.moves.engine import Engine, Pace, Progress
 from gpuctl.moves.journal import JournalFailed
 from gpuctl.moves.move import Move, Track
-from gpuctl.moves.placement_api import PlacementApi
-from gpuctl.moves.planning import reader
 from gpuctl.moves.result import DONE, FAILED, INTERRUPTED, REFUSED, Result
 
 if TYPE_CHECKING:
@@ -223,13 +221,8 @@ def run(
         if job.settings.evacuate:
             compute = force_down(job.api, record, job.run, compute)
         mine = _Run(job, record, held, told)
-        engine = Engine(
-            job.cloud.name,
-            job.api,
-            reader(job.cloud, hosts=job.hosts, database=job.database),
-            PlacementApi(job.cloud.service("placement")),
-            pace or Pace(),
-            interrupt=lambda: held.stop,
+        engine = Engine.of(
+            job.cloud, job.api, hosts=job.hosts, database=job.database, pace=pace, interrupt=lambda: held.stop
         )
         began = time.monotonic()
         ran = engine.run(mine.queue, mine.progress)

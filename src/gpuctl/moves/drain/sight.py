@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.cloud_errors import CloudError
 from gpuctl.moves.errors import Unsafe
-from gpuctl.moves.journal import Journal, peek
+from gpuctl.moves.journal import peek, refuse_busy
 from gpuctl.moves.nova_api import NovaApi
 from gpuctl.moves.placement_api import PlacementApi
 from gpuctl.moves.result import DONE, FAILED, Result
@@ -83,7 +83,7 @@ def look(
     for server in sorted({*here, *named}):
         track = peek(cloud.name, server)
         if track is not None and track.move.source == host:
-            Journal.open(cloud.name, server).close()
+            refuse_busy(cloud.name, server)
             tracks.append(track)
     open_ = {one.move.server.id for one in tracks}
     away = tuple(

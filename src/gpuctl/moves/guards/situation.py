@@ -40,6 +40,8 @@ class Situation:
         groups: None where they could not be read.
         vnic_types: of its ports; None where Neutron could not be asked.
         busy: hosts that others of the same run go to -> how many cards these take there.
+        keepers: ids of the failed migrations for whose sake, by the server's history, a card may be held; None: the
+            history was not read.
     """
 
     server: Server
@@ -50,6 +52,7 @@ class Situation:
     groups: tuple[Group, ...] | None = None
     vnic_types: tuple[str, ...] | None = None
     busy: Mapping[str, int] = field(default_factory=dict)
+    keepers: frozenset[int] | None = None
 
     @cached_property
     def releases(self) -> Span:

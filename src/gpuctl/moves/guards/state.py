@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.moves.guards.say import fail, good, skip, warn
 from gpuctl.moves.guards.situation import Situation
-from gpuctl.moves.model import AWAITS, BROKEN, Finding
+from gpuctl.moves.model import AWAITS, BROKEN, Finding, Migration
 from gpuctl.moves.move import COLD, LEGACY, LIVE, SHELVE
 from gpuctl.moves.proof import RUNNING
 
@@ -81,20 +81,24 @@ def history(at: Situation) -> tuple[Finding, ...]:
             title = "it was evacuated, and its old host has not come back"
             found.append(fail(name, at, title, said, recover))
         elif one.status == BROKEN and one.dest is not None and at.releases.high >= FIRST_LEAKING:
-            leak = _leak(at)
+            leak = _leak(at, one)
             if leak is not False:
                 title = "a failed migration of it holds a card" if leak else "a failed migration of it may hold a card"
-                found.append(fail(name, at, title, f"{said}; {_rows(at)}", recover))
+                fix = recover if leak or one.cold else f"--nova-db shows whether it does; {recover}"
+                found.append(fail(name, at, title, f"{said}; {_rows(at)}", fix))
     return tuple(found) or (
         good(name, at, "no migration of it holds anything", f"{len(at.books.migrations_of(at.server.id))} read"),
     )
 
 
-def _leak(at: Situation) -> bool | None:
-    """Say whether it holds cards that are not its own: only the rows tell."""
+def _leak(at: Situation, broken: Migration) -> bool | None:
+    """Say whether it holds cards that are not its own, by the rows; else, where it holds none, by its history.
+
+    `instance recover` goes by the same history (recover/holds.py): what it calls healthy is not refused here.
+    """
     rows = at.books.rows_of(at.server.id)
     if rows is None:
-        return None
+        return False if at.keepers is not None and broken.cold and broken.id not in at.keepers else None
     mine = [one for one in rows if not one.network]
     return any(one.host != at.server.host for one in mine) or len(mine) > at.server.cards
 

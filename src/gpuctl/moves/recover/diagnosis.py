@@ -11,7 +11,7 @@ from gpuctl.moves.recover.guest import RUNS, guest_of, proof_of, running_elsewhe
 from gpuctl.moves.recover.holds import Hold, holds
 from gpuctl.moves.recover.phase import Phase, phase
 from gpuctl.moves.recover.remains import remains
-from gpuctl.moves.recover.sight import Sight, is_cold, moment
+from gpuctl.moves.recover.sight import Sight, moment
 from gpuctl.moves.recover.stories import stories
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _healthy(sight: Sight) -> Case:
     unseen = [one.view for one in sight.books.unseen]
     evidence = [f"status {sight.status} on {sight.home}"] if sight.server else ["there is no such server any more"]
     evidence += [f"cards in the database: {len(sight.rows)}"] if sight.rows is not None else []
-    broken = [one.id for one in sight.migrations if one.status == BROKEN and is_cold(one)]
+    broken = [one.id for one in sight.migrations if one.status == BROKEN and one.cold]
     if broken:
         evidence.append(f"error migrations that hold nothing: {', '.join(map(str, broken))}")
     if unseen:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.moves.model import AWAITS, BROKEN, Migration
 from gpuctl.moves.recover.phase import Phase, phase
-from gpuctl.moves.recover.sight import ROWS_CHECKED, Sight, is_cold, moment
+from gpuctl.moves.recover.sight import ROWS_CHECKED, Sight, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,7 @@ def _from_history(sight: Sight) -> Iterator[Hold]:
             if one.source and one.source != sight.home:
                 yield Hold(one.source, (), one, seen=False)
             continue
-        if not is_cold(one) or (sight.status == "VERIFY_RESIZE" and one == sight.finished[-1]):
+        if not one.cold or (sight.status == "VERIFY_RESIZE" and one == sight.finished[-1]):
             continue
         where = _leaked_on(sight, number)
         if where is not None and not _shelved_from(sight, where, one):

@@ -72,7 +72,9 @@ class Performer:
         for one in step.then:
             if outcome.state != DONE:
                 return outcome
-            outcome = self._one(one, self.reader.read(sight.id, sight.believed), accepted=accepted)
+            now = self.reader.read(sight.id, sight.believed)
+            if now.status != one.unless:
+                outcome = self._one(one, now, accepted=accepted)
         return outcome
 
     def watch(self, step: Step, sight: Sight, seconds: float, request: str = "") -> Outcome:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 UNSHELVE_TO_HOST = (2, 91)
 ACTIVE = frozenset({"ACTIVE"})
+OFFLOADED = "SHELVED_OFFLOADED"
+SHELVED = frozenset({"SHELVED", OFFLOADED})
 ALONE = "it is not done unless its own host alone holds cards for it, looked at right before"
 CASES = (
     "finish-failed",
@@ -49,9 +51,11 @@ def step_for(sight: Sight, case: Case) -> Step | str:
         return f"free its card first: {case.title}; then run recover again"
     if sight.evacuation is not None:
         return ""  # the old host comes first
-    if sight.status in {"SHELVED_OFFLOADED", "SHELVED"}:
+    if sight.status in SHELVED:
         owed = sight.owed
         first, *more = bring_back(sight, case.id, owed.host if owed else None, stopped=owed.stopped if owed else False)
+        if owed is not None and sight.status != OFFLOADED:  # on its host still, with the cards that the repair is about
+            first, more = offload(case.id), [first, *more]
         return replace(first, then=tuple(more))
     if sight.status == "SHUTOFF":
         return _start(case)
@@ -81,6 +85,19 @@ def bring_back(sight: Sight, case: str, host: str | None, *, stopped: bool) -> t
         seconds=3600.0,
     )
     return (unshelve, stop(case)) if stopped else (unshelve,)
+
+
+def offload(case: str) -> Step:
+    """Return the step that takes a shelved server off its host: clouds may do that later, or never, by themselves."""
+    return Step(
+        "offload",
+        case,
+        "offload it, where the shelve did not: only that frees its cards",
+        "its snapshot is made, and it is off",
+        Act({"shelveOffload": None}),
+        Expect(status=frozenset({OFFLOADED}), words=OFFLOADED),
+        unless=OFFLOADED,
+    )
 
 
 def stop(case: str) -> Step:

@@ -83,7 +83,7 @@ class Reader:
         return Sight(
             id=server,
             books=books,
-            actions=self._actions(server),
+            actions=actions_of(self.nova, server),
             now=max([*clocks, found.updated if found else ""]),
             own=None if track is None else _own(track, found),
             owed=owed(self.cloud.name, server),
@@ -94,16 +94,6 @@ class Reader:
         """Return what Nova shows of a server now, and of one request."""
         action = self.nova.action(server, request) if request else None
         return Glance(self.nova.server(server), tuple(self.nova.migrations(instance_uuid=server)), action)
-
-    def _actions(self, server: str) -> tuple[Action, ...]:
-        """Return the actions, oldest first; those that failed or shelved with their events."""
-        try:
-            found = self.nova.actions(server)
-        except CloudError:
-            return ()  # of a deleted server, below 2.21
-        telling = [one for one in found if one.message == "Error" or one.action in _TELLING][:WITH_EVENTS]
-        detailed = {one.request: self.nova.action(server, one.request) or one for one in telling}
-        return tuple(detailed.get(one.request, one) for one in reversed(found))
 
     def _of_deleted(self, server: str) -> Books:
         """Return the books of a server that is gone: its migrations, and what is held for it still."""
@@ -149,6 +139,17 @@ class Reader:
             return self.database.migrations(server)
         except DatabaseUnreachable:
             return ()
+
+
+def actions_of(nova: NovaApi, server: str) -> tuple[Action, ...]:
+    """Return a server's actions, oldest first; those that failed or shelved with their events."""
+    try:
+        found = nova.actions(server)
+    except CloudError:
+        return ()  # of a deleted server, below 2.21
+    telling = [one for one in found if one.message == "Error" or one.action in _TELLING][:WITH_EVENTS]
+    detailed = {one.request: nova.action(server, one.request) or one for one in telling}
+    return tuple(detailed.get(one.request, one) for one in reversed(found))
 
 
 def _own(track: Track, server: Server | None) -> OwnMove | None:

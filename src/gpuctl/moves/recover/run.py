@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gpuctl.moves.journal import Journal, stamp
 from gpuctl.moves.model import Finding
 from gpuctl.moves.recover.diagnosis import diagnose
+from gpuctl.moves.recover.draft import SETTLED
 from gpuctl.moves.recover.owed import settle
 from gpuctl.moves.recover.perform import Outcome, Performer
-from gpuctl.moves.recover.plan import SETTLED, plan
+from gpuctl.moves.recover.plan import plan
 from gpuctl.moves.recover.sight import FORCE_LOCKED, ROWS_CHECKED, Sight
 from gpuctl.moves.recover.step import Ask, Await, Plan, Resume, Step
-from gpuctl.moves.result import DONE, FAILED, PLANNED, REFUSED, UNFINISHED, UNKNOWN, Result
+from gpuctl.moves.result import DONE, FAILED, INTERRUPTED, PLANNED, REFUSED, UNFINISHED, UNKNOWN, Result
 from gpuctl.moves.result import Step as Taken
 
 if TYPE_CHECKING:
@@ -107,6 +108,11 @@ class Repair:
     _taken: list[Taken] = field(default_factory=list)
     _lock: Journal | None = None
 
+    @property
+    def taken(self) -> Sequence[Taken]:
+        """What was done for the newest server so far."""
+        return tuple(self._taken)
+
     def run(self, server: str) -> Recovery:
         """Return what was found of a server and what became of it: done only where nothing is left to repair.
 
@@ -161,7 +167,11 @@ class Repair:
     def _do(self, step: Step, sight: Sight) -> Outcome:
         """Do one step, with consent; what became of it is on record."""
         at = time.time()
-        outcome = self._outcome(step, sight)
+        try:
+            outcome = self._outcome(step, sight)
+        except KeyboardInterrupt:
+            self._taken.append(Taken(step.id, UNKNOWN, stamp(at), None, "interrupted"))
+            raise
         seconds = round(time.time() - at, 3)
         self._taken.append(Taken(step.id, outcome.state, stamp(at), seconds, outcome.detail))
         return outcome
@@ -241,6 +251,14 @@ def _next(now: Plan, tried: set[str]) -> Step | None:
         elif not blocked or one.id.startswith(APART):
             return one
     return None
+
+
+def interrupted(server: str, taken: Sequence[Taken]) -> Recovery:
+    """Return the recovery of a server in whose midst somebody pressed Ctrl-C; what was done before is in it."""
+    detail = "interrupted: what was asked of Nova goes on by itself"
+    again = f"gpuctl instance recover {server} looks where it is now"
+    result = Result(server, "", None, None, "recover", INTERRUPTED, detail, again, tuple(taken))
+    return Recovery((), Plan(), (), result)
 
 
 def not_read(server: str, error: OperatorError) -> Recovery:

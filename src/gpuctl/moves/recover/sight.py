@@ -104,7 +104,7 @@ class Sight:
     @cached_property
     def finished(self) -> tuple[Migration, ...]:
         """The cold migrations that wait for a confirm or a revert, oldest first."""
-        return tuple(one for one in self.migrations if one.status == AWAITS and is_cold(one))
+        return tuple(one for one in self.migrations if one.status == AWAITS and one.cold)
 
     @cached_property
     def broken(self) -> tuple[Migration, ...]:
@@ -127,11 +127,6 @@ class Sight:
         """Return what an action's failed events say, in one line."""
         events = [] if action is None else [one for one in action.events or () if one.result == "Error"]
         return "; ".join(f"{one.name}: {last_line(one.details)}" for one in events) or "no event says why"
-
-
-def is_cold(migration: Migration) -> bool:
-    """Say whether it is a cold migration or a resize."""
-    return migration.kind in {"migration", "resize"}
 
 
 def last_line(text: str) -> str:

@@ -97,6 +97,7 @@ class Step:
         destroys: what is lost by it, in words; then --yes does not agree to it, but only its name does.
         seconds: how long it may take until it is "unknown, still going".
         then: steps that belong to it: what it left in between must not stay.
+        unless: it is left out where the server has this status already.
     """
 
     id: str
@@ -108,6 +109,7 @@ class Step:
     destroys: str = ""
     seconds: float = 600.0
     then: tuple[Step, ...] = ()
+    unless: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LAST_THAT_HEALS = 21
+FIRST_TRACKING = 26  # [pci] report_in_placement
 FIRST_LIVE = 31
 
 
@@ -41,7 +42,8 @@ def choose(at: Situation) -> Choice:
 
     Live where every card is live-migratable; shelve where Placement tracks cards (a cold move doubles its allocation)
     or where its disks are volumes and a host with a free card can be named; cold otherwise. The 2016 sequence is never
-    chosen, only taken where it was asked for.
+    chosen, only taken where it was asked for. Where Placement could not be read none is chosen: a cold move may leave
+    two allocations, and a shelved server does not come back while Placement is away.
     """
     to = at.to or _free_host(at)
     refused = {name: why for name in STRATEGIES if (why := _refusal(name, at, to)) is not None}
@@ -52,12 +54,18 @@ def choose(at: Situation) -> Choice:
         return Choice(asked, to if asked == SHELVE else at.to, f"asked for; {_meaning(asked, at)}", refused)
     if LIVE not in refused:
         return Choice(LIVE, at.to, "every alias of it is live-migratable: no downtime", refused)
-    if at.books.tracked is not False and SHELVE not in refused:
-        known = "Placement tracks cards" if at.books.tracked else "whether Placement tracks cards is not known"
-        return Choice(SHELVE, to, f"{known}: a cold move would leave two allocations", refused)
+    tracked = _tracked(at)
+    if tracked is None:
+        why = (
+            "Placement could not be read, and what is right depends on whether it tracks cards: see that it answers; "
+            "--strategy shelve is right either way once it does, --strategy cold where it tracks none"
+        )
+        return Choice(None, at.to, why, refused)
+    if tracked and SHELVE not in refused:
+        return Choice(SHELVE, to, "Placement tracks cards: a cold move would leave two allocations", refused)
     if at.server.boots_from_volume and SHELVE not in refused and enough(at.books, at.server, to or "")[0]:
         return Choice(SHELVE, to, "its disks are volumes: no snapshot, and never cards on two hosts", refused)
-    if at.books.tracked is False:
+    if not tracked:
         return Choice(
             COLD, at.to, "Placement does not track cards: a cold move and its confirm keep all books right", refused
         )
@@ -69,6 +77,11 @@ def choose(at: Situation) -> Choice:
         "here: give --nova-db or --ssh, or --strategy cold all the same"
     )
     return Choice(None, at.to, why, refused)
+
+
+def _tracked(at: Situation) -> bool | None:
+    """Say whether Placement tracks cards; None: it could not be read, and this Nova may."""
+    return False if at.books.tracked is None and at.releases.high < FIRST_TRACKING else at.books.tracked
 
 
 def _refusal(strategy: str, at: Situation, to: str | None) -> str | None:

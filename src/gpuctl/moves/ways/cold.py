@@ -6,7 +6,7 @@ from gpuctl.moves.model import AWAITS, Action, Migration, Server
 from gpuctl.moves.move import Sent, Sight, Track
 from gpuctl.moves.result import DONE, FAILED, UNFINISHED, UNKNOWN
 from gpuctl.moves.ways.steps import Ask, Check, End, Look, Prove, Right, Step, Wait
-from gpuctl.moves.ways.traces import action_of, again, first_not_taken, ours, recover, taken, unended, wonder, words
+from gpuctl.moves.ways.traces import action_of, again, not_begun, ours, recover, taken, unended, words
 
 TRIES = 2
 """A confirm or revert that left no trace is asked for once more: Nova's own state refuses a second one."""
@@ -27,13 +27,11 @@ def step(track: Track, sight: Sight) -> Step:
     mine = ours(track, sight, "migration")
     if len(mine) > 1:
         return several(track, sight, mine)
+    other = not_begun(track, sent, sight, mine)
+    if other is not None:
+        return other
     if mine:
         return _with(track, sight, sight.server, mine[0])
-    was_taken = taken(track, sent, sight)
-    if was_taken is None:
-        return wonder(sent)
-    if not was_taken:
-        return first_not_taken(track, sent)
     return _without(track, sight, sight.server)
 
 

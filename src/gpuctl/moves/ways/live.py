@@ -7,7 +7,7 @@ from gpuctl.moves.move import Sight, Track
 from gpuctl.moves.result import FAILED
 from gpuctl.moves.ways.cold import gone, settled, several
 from gpuctl.moves.ways.steps import Ask, End, Look, Step, Wait
-from gpuctl.moves.ways.traces import action_of, first_not_taken, ours, recover, taken, wonder, words
+from gpuctl.moves.ways.traces import action_of, not_begun, ours, recover, words
 
 
 def step(track: Track, sight: Sight) -> Step:
@@ -21,13 +21,11 @@ def step(track: Track, sight: Sight) -> Step:
     mine = ours(track, sight, "live-migration")
     if len(mine) > 1:
         return several(track, sight, mine)
+    other = not_begun(track, sent, sight, mine)
+    if other is not None:
+        return other
     if mine:
         return _with(track, sight, sight.server, mine[0])
-    was_taken = taken(track, sent, sight)
-    if was_taken is None:
-        return wonder(sent)
-    if not was_taken:
-        return first_not_taken(track, sent)
     action = action_of(track, sent, sight)
     if action is not None and action.message == "Error" and sight.server.task_state is None:
         return End(FAILED, f"the live migration did not begin: {words(action, 'Nova says no more')}", recover(track))

@@ -6,11 +6,11 @@ Never cards on two hosts, nothing to confirm; but nobody keeps a card for it whi
 from __future__ import annotations
 
 from gpuctl.moves.model import Server
-from gpuctl.moves.move import Sent, Sight, Track
+from gpuctl.moves.move import REFUSED, Sent, Sight, Track
 from gpuctl.moves.result import FAILED, UNFINISHED
 from gpuctl.moves.ways.cold import TRIES, gone, settled
 from gpuctl.moves.ways.steps import Ask, End, Look, Step, Wait
-from gpuctl.moves.ways.traces import action_of, again, first_not_taken, recover, taken, wonder, words
+from gpuctl.moves.ways.traces import action_of, again, not_begun, recover, taken, words
 
 
 def step(track: Track, sight: Sight) -> Step:
@@ -21,13 +21,13 @@ def step(track: Track, sight: Sight) -> Step:
         return Ask("shelve", {"shelve": None}, f"shelve server {track.move.server.id}")
     if server is None:
         return gone(sight)
+    if server.task_state is not None and sent.outcome != REFUSED:
+        return _wait(track, server)
+    other = not_begun(track, sent, sight)
+    if other is not None:  # whoever shelved it then, if anybody did, it was not this move
+        return other
     if server.task_state is not None:
         return _wait(track, server)
-    was_taken = taken(track, sent, sight)
-    if was_taken is None:
-        return wonder(sent)
-    if not was_taken:  # whoever shelved it then, if anybody did, it was not this move
-        return first_not_taken(track, sent)
     if server.vm_state == "shelved":
         return _offload(track, sight, server)
     if server.vm_state == "shelved_offloaded":

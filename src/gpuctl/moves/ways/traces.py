@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuctl.moves.model import Action, Event, Migration
 from gpuctl.moves.move import ASKED, LOST, REFUSED, TAKEN, UNSENT, Sent, Sight, Track
-from gpuctl.moves.result import FAILED
+from gpuctl.moves.result import FAILED, UNKNOWN
 from gpuctl.moves.ways.steps import End, Look, Step
 
 ACTIONS = {
@@ -103,6 +103,36 @@ def first_not_taken(track: Track, sent: Sent) -> Step:
     )
 
 
-def wonder(sent: Sent) -> Step:
-    """Return the step for a request of which nobody knows yet whether it was taken."""
-    return Look("begin", f"the answer to {sent.name} was lost: is it under way?")
+def not_begun(track: Track, sent: Sent, sight: Sight, mine: tuple[Migration, ...] = ()) -> Step | None:
+    """Return the step of a move whose first request was not taken, or may not have been; None where it was.
+
+    Args:
+        track: the move.
+        sent: its first request.
+        sight: of this moment.
+        mine: new migrations of its kind.
+    """
+    if sent.outcome == REFUSED:
+        return _refused_first(track, sent, sight, mine)
+    if mine:
+        return None
+    was_taken = taken(track, sent, sight)
+    if was_taken is None:
+        return Look("begin", f"the answer to {sent.name} was lost: is it under way?")
+    return None if was_taken else first_not_taken(track, sent)
+
+
+def _refused_first(track: Track, sent: Sent, sight: Sight, mine: tuple[Migration, ...]) -> Step | None:
+    """Return the step for a refusal: mostly for another's doing, or the second of two that a proxy made of one."""
+    if not sight.close:
+        return Look("begin", f"Nova refused the {sent.name}: is it at work on one all the same?")
+    if action_of(track, sent, sight) is None and not mine:
+        return first_not_taken(track, sent)
+    if sent.at < track.since:
+        return None  # told of it, somebody asked for this move again: it is taken for ours
+    return End(
+        UNKNOWN,
+        f"Nova refused the {sent.name} ({sent.detail}), and yet one began just then: somebody else's, or this very "
+        "request, repeated on its way",
+        f"if nobody else asked for it: {again(track)} goes on with it; else leave it, and look at the server",
+    )

@@ -122,3 +122,28 @@ def test_it_cannot_be_written(cell):
     url = cell("nova.db")
     with pytest.raises(DatabaseUnreachable, match="cannot be read"), _sqlite(urlsplit(url)) as ask:
         ask("DELETE FROM compute_nodes")
+
+
+def test_the_migrations_of_a_deleted_server_are_found_by_it_and_by_one_of_them(tmp_path):
+    moved = "aaaaaaaa-0000-0000-0000-00000000000a"
+    base = sqlite3.connect(tmp_path / "moved.db")
+    base.executescript("""
+        CREATE TABLE migrations (id INTEGER, uuid TEXT, instance_uuid TEXT, migration_type TEXT, status TEXT, source_compute TEXT,
+                                 dest_compute TEXT, created_at TEXT, updated_at TEXT, deleted INTEGER);
+    """)
+    base.execute(
+        "INSERT INTO migrations VALUES (7, ?, ?, 'migration', 'finished', 'gpu-a', 'gpu-b', '2026', NULL, 7)",
+        (moved, DEAD),
+    )
+    base.commit()
+    base.close()
+    database = NovaDatabase.of([f"sqlite:///{tmp_path / 'moved.db'}"])
+    for which in (DEAD, moved):
+        (one,) = database.migrations(which)
+        assert (one.id, one.uuid, one.server, one.status, one.source, one.dest) == (
+            *(7, moved, DEAD, "finished"),
+            *("gpu-a", "gpu-b"),
+        )
+    assert database.migrations(OWNER) == ()
+    with pytest.raises(ValueError, match="badly formed"):
+        database.migrations("' OR 1=1 --")

@@ -7,6 +7,7 @@ import pytest
 from gpuctl.moves.drain.brakes import Brakes
 from gpuctl.moves.drain.prepare import unended
 from gpuctl.moves.drain.record import Past, Record, path_of, read
+from gpuctl.moves.journal import JournalFailed
 
 
 @pytest.fixture
@@ -65,3 +66,11 @@ def test_brakes_count_and_the_third_press_is_as_ever():
     assert brakes.stop
     with pytest.raises(KeyboardInterrupt):
         brakes._press(2, None)
+
+
+def test_what_cannot_be_understood_is_no_drain_that_ended(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with Record.open("sim", "gpu-a") as record:
+        record.path.write_text('{"v": 1, "kind": "begin", "run": "r"}\n')
+        with pytest.raises(JournalFailed, match="not known"):
+            record.past()

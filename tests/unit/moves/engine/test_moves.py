@@ -98,6 +98,17 @@ class TestCold:
         assert "not defined" in result.detail
         assert "no card is held elsewhere" in result.detail
 
+    def test_what_recover_calls_healthy_is_not_refused(self, rig):
+        server = rig.sim.boot("guest", "gpu-a")
+        rig.sim.hosts["gpu-b"].aliases.clear()
+        assert rig.one("guest", to="gpu-b").state == "failed"
+        rig.sim.set_server("guest", vm_state="active")  # the reset-state that recover does
+        assert rig.sim.migrations_of("guest")[0].dest == "gpu-b"
+        result = rig.one("guest", to="gpu-c")
+        assert result.state == "done", result.detail
+        assert server.host == "gpu-c"
+        clean(rig)
+
     def test_a_confirm_that_fails(self, rig):
         rig.sim.boot("guest", "gpu-a")
         rig.sim.inject("gpu-a", "confirm_migration")
@@ -280,8 +291,64 @@ class TestOthers:
         assert (first.state, second.state) == ("failed", "refused")
         assert rig.sim.migrations_of("two") == []
 
+    def test_one_that_waited_long_is_looked_at_again(self, rig, monkeypatch):
+        from gpuctl.moves import migrate
+
+        for one in ("one", "two"):
+            rig.sim.boot(one, "gpu-a")
+        monkeypatch.setattr(migrate, "STALE_S", 0.0)
+        ended = migrate.Line.ended
+
+        def disabled(line, result):
+            ended(line, result)
+            rig.sim.hosts["gpu-b"].enabled = False
+
+        monkeypatch.setattr(migrate.Line, "ended", disabled)
+        first, second = rig.migrate("one", "two", to="gpu-b")
+        assert (first.state, second.state) == ("done", "refused")
+        assert ids(second, "fail") == {"move-destination-up"}
+        assert rig.sim.migrations_of("two") == []
+        clean(rig)
+
 
 class TestTakenUp:
+    def test_each_has_an_answer_though_one_before_it_failed(self, rig):
+        for one in ("one", "two"):
+            rig.sim.boot(one, "gpu-a")
+            assert rig.one(one, to="gpu-b", confirm=False).as_asked
+        rig.sim.set_server("one", vm_state="active")
+        first, second = rig.migrate("one", "two")
+        assert (first.name, first.state) == ("one", "failed")
+        assert (second.name, second.state) == ("two", "unfinished")
+        assert "not tried" in second.detail
+        assert rig.sim.server("two").vm_state == "resized"
+        assert peek("sim", second.server) is not None
+
+    def test_a_look_makes_no_journal(self, rig):
+        from gpuctl.moves.migrate import prepare
+        from tests.unit.moves.engine.kit import OPTIONS
+
+        rig.sim.boot("guest", "gpu-a")
+        prepare(rig.cloud, ["guest"], to="gpu-b", options=OPTIONS)
+        assert not (rig.folder / "state/gpuctl").exists()
+
+    def test_somebody_elses_move_since_the_plan(self, rig):
+        from gpuctl.moves.migrate import prepare, run
+        from tests.unit.moves.engine.kit import OPTIONS, QUICK
+
+        server = rig.sim.boot("guest", "gpu-a")
+        job = prepare(rig.cloud, ["guest"], to="gpu-b", options=OPTIONS)
+        rig.sim.inject("gpu-a", "ssh")
+        from tests.sim.cloud import Client
+
+        Client(rig.sim.url, rig.sim.newest).act(server.id, "migrate", {"host": "gpu-c"})
+        rig.sim.settle()
+        assert (server.host, server.vm_state) == ("gpu-a", "active")  # as if nothing had happened, and a card leaked
+        (result,) = run(job, pace=QUICK)
+        assert result.state == "refused"
+        assert "somebody else began migration 1, which is error" in result.detail
+        assert len(rig.sim.migrations_of("guest")) == 1
+
     def test_a_deadline_says_unknown_and_the_same_command_goes_on(self, rig):
         rig.sim.boot("guest", "gpu-a")
         rig.sim.stop_compute("gpu-b")

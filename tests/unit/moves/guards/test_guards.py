@@ -28,7 +28,7 @@ OURS = row("gpu-a", 1, owner=ID)
 
 def situation(*, at_server=None, **fields):
     one = at_server or server()
-    names = ("to", "strategy", "groups", "vnic_types", "busy", "options")
+    names = ("to", "strategy", "groups", "vnic_types", "busy", "options", "keepers")
     given = {name: fields.pop(name) for name in names if name in fields}
     situation_of = {"strategy": "cold", "options": Options(), "groups": (), "vnic_types": ("normal",), **given}
     return Situation(one, books(servers={ID: one}, **fields), **situation_of)
@@ -78,6 +78,11 @@ ROWS = [
     ("move-history", "pass", {"migrations": (migration(status="error"),), "newest": (2, 79)}),
     ("move-history", "fail", {"migrations": (migration(status="error"),), "newest": (2, 87)}),
     ("move-history", "fail", {"migrations": (migration(status="done", kind="evacuation"),)}),
+    # Without the rows, the history says which failed ones hold something; of other kinds than cold moves it does not.
+    ("move-history", "pass", {"migrations": (migration(status="error"),), "keepers": frozenset()}),
+    ("move-history", "fail", {"migrations": (migration(status="error"),), "keepers": frozenset({1})}),
+    ("move-history", "fail", {"migrations": (migration(status="error", kind="live-migration"),), "keepers": frozenset()}),
+    ("move-history", "fail", {"migrations": (migration(status="error"),), "keepers": frozenset(), "rows": (OURS, row("gpu-b", 1, owner=ID))}),
     ("move-microversion", "pass", {"to": "gpu-b"}),
     ("move-microversion", "fail", {"to": "gpu-b", "newest": (2, 53)}),
     ("move-microversion", "pass", {"newest": (2, 53)}),

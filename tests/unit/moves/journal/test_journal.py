@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gpuctl.moves.errors import Busy
-from gpuctl.moves.journal import Journal, JournalFailed, folder, peek
+from gpuctl.moves.journal import Journal, JournalFailed, folder, peek, refuse_busy
 from gpuctl.moves.model import Fault
 from gpuctl.moves.move import LOST, TAKEN, Move, Options, Sent, Track, dump_move, load_move
 from tests.unit.moves.ways.kit import server
@@ -124,3 +124,38 @@ def test_a_folder_that_cannot_be_written(state):
     (state / "gpuctl").write_text("a file")
     with pytest.raises(JournalFailed, match="cannot be opened"):
         Journal.open("sim", SERVER.id)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"v": 2, "kind": "begin", "id": "m"}',
+        '{"v": 1, "kind": "begin", "id": "m"}',
+        '{"v": 1, "kind": "begin", "id": "m", "move": {}, "known": [], "requests": []}',
+        '{"v": 1}',
+        '{"v": "x"}',
+    ],
+)
+def test_what_cannot_be_understood_is_no_closed_move(line):
+    written(("begin", TRACK), ("intent", TRACK, SENT))
+    path = folder("sim") / f"{SERVER.id}.jsonl"
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(JournalFailed, match="not known"):
+        peek("sim", SERVER.id)
+
+
+def test_a_look_whether_it_is_free(state):
+    refuse_busy("sim", SERVER.id)
+    assert list(state.iterdir()) == []
+    with Journal.open("sim", SERVER.id), pytest.raises(Busy, match=f"pid {os.getpid()}"):
+        refuse_busy("sim", SERVER.id)
+    refuse_busy("sim", SERVER.id)
+    Journal.open("sim", SERVER.id).close()
+
+
+def test_what_could_not_be_opened_is_not_kept_locked(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("gpuctl.moves.journal._end_line", lambda file: (_ for _ in ()).throw(OSError(28, "No space")))
+        with pytest.raises(JournalFailed, match="cannot be opened"):
+            Journal.open("sim", SERVER.id)
+    Journal.open("sim", SERVER.id).close()

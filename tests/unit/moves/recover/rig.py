@@ -164,6 +164,10 @@ class Rig:
 
     def repair(self, **settings):
         """Recover the server; the time that it waits passes quickly, and with it the cloud's."""
+        return self.repairer(**settings).run(self.server)
+
+    def repairer(self, **settings) -> Repair:
+        """What repairs."""
 
         def pause(seconds: float) -> None:
             self.waited.append(seconds)
@@ -172,5 +176,4 @@ class Rig:
 
         reader = self.reader()
         performer = Performer(reader, pause, clock=lambda: 20 * sum(self.waited))
-        repair = Repair(reader, performer, self.operator, Settings(**settings), resume=self.resume)
-        return repair.run(self.server)
+        return Repair(reader, performer, self.operator, Settings(**settings), resume=self.resume)

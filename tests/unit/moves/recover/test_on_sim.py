@@ -176,3 +176,29 @@ def test_named_and_repaired(rig, provoke, name, settings):
     assert found.result.state == "done", found
     assert one.cloud.broken() == []
     assert one.happened() == done_by_others
+
+
+def test_shelved_as_a_repair_where_the_cloud_offloads_later(rig):
+    """Shelved on its host it holds both cards still: only the offload frees them."""
+    one = rig(shelved_offload_time=3600)
+    retried_after_leak(one)
+    done_by_others = one.happened()
+    found = one.repair()
+    assert [(step.step, step.state) for step in found.result.steps][-1:] == [("shelve-unshelve", "done")]
+    assert found.result.state == "done", found
+    assert one.cloud.broken() == []
+    assert one.happened() == done_by_others
+
+
+def test_killed_between_the_shelve_and_the_offload(rig):
+    from gpuctl.moves.recover.owed import Owed, owe
+
+    one = rig(shelved_offload_time=3600)
+    retried_after_leak(one)
+    owe("sim", one.server, Owed(THERE, stopped=False))
+    one.act("shelve")
+    assert one.cloud.server_state(one.server)["status"] == "SHELVED"
+    found = one.repair()
+    assert found.result.state == "done", found
+    assert one.cloud.broken() == []
+    assert one.cloud.server_state(one.server)["host"] == THERE

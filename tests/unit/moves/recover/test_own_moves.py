@@ -77,3 +77,25 @@ def test_none_is_taken_up_without_consent(own):
     one.operator._agrees = False
     assert one.repair().result.state == "unfinished"
     assert one.cloud.server_state(one.server)["status"] == "VERIFY_RESIZE"
+
+
+def test_after_ctrl_c_nothing_else_is_begun(own, monkeypatch):
+    from gpuctl.cli.instance_recover import _each, exit_code
+    from gpuctl.moves import watch
+
+    one = own()
+    begun(one)
+    poll = watch.Watch.poll
+
+    def interrupted(self):
+        poll(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch.Watch, "poll", interrupted)
+    found = _each(one.repairer(), [one.server, "not-begun"])
+    assert [each.result.state for each in found] == ["interrupted"]
+    assert [(each.step, each.state) for each in found[0].result.steps] == [("resume", "unknown")]
+    assert exit_code(found) == 130
+    monkeypatch.setattr(watch.Watch, "poll", poll)
+    assert one.repair().result.state == "done"
+    assert one.cloud.broken() == []

@@ -40,7 +40,11 @@ def chosen(*, at_server=None, to=None, options=None, **fields):
         ({"to": "gpu-b"}, "cold", "gpu-b"),
         (TRACKED, "shelve", "gpu-b"),
         ({**TRACKED, "to": "gpu-c"}, "shelve", "gpu-c"),
-        ({"tracked": None, "to": "gpu-b"}, "shelve", "gpu-b"),
+        # Placement could not be read: none is chosen, one may be asked for; before 26 there is nothing to know.
+        ({"tracked": None, "to": "gpu-b"}, None, "gpu-b"),
+        ({"tracked": None, "to": "gpu-b", "options": Options("shelve")}, "shelve", "gpu-b"),
+        ({"tracked": None, "to": "gpu-b", "options": Options("cold")}, "cold", "gpu-b"),
+        ({"tracked": None, "newest": (2, 90)}, "cold", None),
         ({"at_server": server(image=None), **ROWS}, "shelve", "gpu-b"),
         ({"at_server": server(image=None)}, "cold", None),
         ({"at_server": server(image=None), "to": "gpu-b"}, "cold", "gpu-b"),

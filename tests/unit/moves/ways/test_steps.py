@@ -191,3 +191,25 @@ def test_a_migration_since_the_plan_is_somebody_elses():
     one = replace(one, move=replace(one.move, records=(1,)))
     assert stale(one, sight(migration(1, "confirmed"))) is None
     assert "migration 2, which is error" in stale(one, sight(migration(1, "confirmed"), migration(2, "error"))).detail
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_refused_beginning_that_began_all_the_same_is_not_silently_ours(strategy):
+    name = FIRST[strategy]
+    began = (Action("req-9", NAMES[name], None, "", None, (Event("x", None),)),)
+    refused = replace(sent(name, REFUSED, at=NOW - 1), detail="while it is in task_state shelving")
+    for task_state in (None, "shelving", "resize_prep"):
+        now = track(strategy, refused)
+        assert isinstance(next_step(now, sight(close=False, task_state=task_state)), Look)
+        said = next_step(now, sight(actions=began, task_state=task_state))
+        assert (type(said), said.state) == (End, "unknown")
+        assert "somebody else" in said.detail
+        assert next_step(now, sight(task_state=task_state)).state == "refused"
+        again = track(strategy, refused, resumed=True, since=NOW)
+        assert not isinstance(next_step(again, sight(actions=began, task_state=task_state)), (Ask, End))
+
+
+def test_a_refused_migrate_beside_a_new_migration_is_not_confirmed():
+    refused = replace(sent("migrate", REFUSED, at=NOW - 1), detail="409")
+    step = next_step(track("cold", refused, proof=GOOD), sight(migration(status="finished"), **RESIZED))
+    assert (type(step), step.state) == (End, "unknown")
