@@ -72,13 +72,16 @@ def create(install: Install, data: Path) -> None:
         raise RuntimeError(f"MariaDB's first start failed: {done.stderr[-2000:]}")
 
 
-def query(install: Install, port: int, sql: str, arguments: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
-    """The rows that one statement returns, committed."""
+def query(
+    install: Install, port: int, sql: str, arguments: tuple[Any, ...] = (), schema: str | None = None
+) -> list[dict[str, Any]]:
+    """The rows that one statement returns, committed; tables without a database's name are the schema's."""
     pymysql = _pymysql(install)
     connection = pymysql.connect(
         host="127.0.0.1",
         port=port,
         user="lab",
+        database=schema,
         autocommit=True,
         connect_timeout=5,
         cursorclass=pymysql.cursors.DictCursor,

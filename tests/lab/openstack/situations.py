@@ -71,6 +71,8 @@ def rolled_back_and_rebooted(lab: Lab, server: str) -> None:
 def retried_after_leak(lab: Lab, server: str) -> None:
     """The same, and the move was tried again and confirmed: two cards on the new host."""
     rolled_back(lab, server)
+    # With tracking on, nova-compute heals the allocation meanwhile; a claim of the scheduler's at that moment fails.
+    lab.audit()
     assert migrate(lab, server, THERE) == ["error", "finished"]
     act(lab, server, {"confirmResize": None})
     until(lambda: lab.migrations(server)[-1]["status"] == "confirmed", "the confirmation")
@@ -126,11 +128,16 @@ def reset_too_early_and_deleted(lab: Lab, server: str) -> None:
 
 def alias_missing(lab: Lab, server: str) -> None:
     """The destination's nova-compute does not know the alias: ERROR here, the guest runs, nothing is held."""
-    kept = [json.dumps(alias) for alias in lab.topology.aliases if alias["name"] != "gtx1080"]
-    lab.restart(f"compute-{THERE}", {"pci": {"alias": kept}})
+    aliases_gone(lab)
     migrate(lab, server, THERE)
     assert show(lab, server)["status"] == "ERROR"
     assert hosts_of_rows(lab, server) == [HERE]
+
+
+def aliases_gone(lab: Lab) -> None:
+    """The destination's nova-compute does not know the alias of the GTX 1080."""
+    kept = [json.dumps(alias) for alias in lab.topology.aliases if alias["name"] != "gtx1080"]
+    lab.restart(f"compute-{THERE}", {"pci": {"alias": kept}})
 
 
 def aliases_back(lab: Lab) -> None:

@@ -91,7 +91,8 @@ def _placement(lab: Lab, cards: dict[str, int], servers: dict[str, dict[str, str
     rows = owners(lab)
     mine: dict[str, set[str]] = {}
     for row in lab.sql(_HELD):
-        mine.setdefault(row["consumer"], set()).add(row["provider"])
+        # Nova writes a device's address in capitals there.
+        mine.setdefault(row["consumer"], set()).add(row["provider"].lower())
     for consumer, providers in mine.items():
         if consumer not in servers:
             found.append(f"{consumer} holds {sorted(providers)} in Placement and is no server")
