@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gpuctl.cloud_errors import CloudError, NotAuthorised, Rejected, Uncertain, Unreachable
 from gpuctl.moves.move import LOST, REFUSED, TAKEN, UNSENT, Sent
 from gpuctl.moves.ways.steps import Ask, Check, Look, Prove, Right, Step
+from gpuctl.moves.ways.traces import unended
 
 if TYPE_CHECKING:
     from gpuctl.moves.engine import Reader
@@ -67,6 +68,10 @@ class Conduct:
 
         at = time.time()
         sight = self.watch.closely(one.track)
+        if unended(one.track, sight, "migrate"):
+            self.watch.learn(one.server, sight)
+            one.saw(sight)  # the way waits for it: nothing is judged half way
+            return
         books = self.reader(one.server, _hosts(one))
         proof = prove(one.track, sight, books)
         one.track = replace(one.track, proof=proof)

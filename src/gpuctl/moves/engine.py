@@ -110,6 +110,7 @@ class Engine:
     _running: dict[str, Running] = field(default_factory=dict)
     _futures: dict[Future[object], Running] = field(default_factory=dict)
     _results: list[Result] = field(default_factory=list)
+    _polled: float = 0.0
 
     def __post_init__(self) -> None:
         self._watch = Watch(self.api)
@@ -184,8 +185,12 @@ class Engine:
                 told(one.progress(conduct.name(step), step.detail if not hasattr(step, "what") else step.what))
                 one.busy = True
                 self._futures[pool.submit(conduct.do, one, step)] = one
-        self._collect(self._pause())
-        if self._running and any(not one.busy for one in self._running.values()):
+        pause = self._pause()
+        done = self._collect(pause)
+        # What was just looked at, or asked for, needs no poll to go on; the others get theirs at their pace.
+        due = not done or time.monotonic() - self._polled >= pause
+        if due and any(not one.busy for one in self._running.values()):
+            self._polled = time.monotonic()
             self._poll(told)
 
     def _step(self, one: Running) -> tuple[Step, Sight]:
@@ -225,8 +230,8 @@ class Engine:
             return 0.0
         return min(max(min(ages) * self.pace.share, self.pace.shortest), self.pace.longest)
 
-    def _collect(self, seconds: float) -> None:
-        """What was done beside the loop is known; waits for the first of it, or so many seconds."""
+    def _collect(self, seconds: float) -> bool:
+        """What was done beside the loop is known: the first of it within so many seconds; say whether there was any."""
         if self._futures:
             done, _ = wait(self._futures, timeout=seconds, return_when=FIRST_COMPLETED)
         else:
@@ -239,6 +244,7 @@ class Engine:
                 future.result()
             except OperatorError as error:
                 one.stumbled(error)
+        return bool(done)
 
     def _poll(self, told: Told) -> None:
         try:

@@ -121,13 +121,10 @@ def _finished(track: Track, sight: Sight, server: Server, migration: Migration) 
                 return Look("confirm" if name == "confirm" else "revert", f"Nova refused the {name}: is it under way?")
             why = sent.detail or "it left no trace, twice"
             return End(UNFINISHED, f"Nova did not take the {name}: {why}", again(track))
-    if track.proof is None:
-        if not sight.close:
-            return Look("move", "in VERIFY_RESIZE: is every step of it through?")
-        late = unended(track, sight, "migrate")
-        if late:
-            # A slow host: the server's record is written before the step that wrote it has ended.
-            return Wait("move", f"in VERIFY_RESIZE; {late} has not ended yet")
+    late = unended(track, sight, "migrate") if track.proof is None and sight.close else ""
+    if late:
+        # A slow host: the server's record is written before the step that wrote it has ended.
+        return Wait("move", f"in VERIFY_RESIZE; {late} has not ended yet")
     return _judge(track, server, migration)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gpuctl.moves.errors import Busy, Unsafe
 from gpuctl.moves.journal import Journal, peek
+from gpuctl.moves.nova_api import NovaApi
 from gpuctl.moves.ways import legacy
 from tests.unit.moves.engine.kit import ids
 
@@ -33,6 +36,26 @@ class TestCold:
         server = rig.sim.boot("guest", "gpu-a", running=False)
         assert rig.one("guest", to="gpu-b", look=True).state == "done"
         assert server.vm_state == "stopped"
+        clean(rig)
+
+    def test_a_step_that_has_not_ended_is_waited_for(self, rig, monkeypatch):
+        """A slow host shows VERIFY_RESIZE before compute_finish_resize has ended: nothing is judged until it has."""
+        rig.sim.boot("guest", "gpu-a")
+        asked, read = [], NovaApi.action
+
+        def slow(self, server, request):
+            action = read(self, server, request)
+            asked.append(action.action)
+            if action.action == "migrate" and len(asked) < 6 and action.events:
+                *first, last = action.events
+                return replace(action, events=(*first, replace(last, result=None)))
+            return action
+
+        monkeypatch.setattr(NovaApi, "action", slow)
+        result = rig.one("guest", to="gpu-b")
+        assert result.state == "done"
+        assert [one.step for one in result.steps] == ["migrate", "proof", "confirm", "check"]
+        assert len(asked) >= 6
         clean(rig)
 
     def test_by_the_api_alone_it_says_so(self, rig):

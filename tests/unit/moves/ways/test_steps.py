@@ -126,7 +126,7 @@ def test_a_proof_does_not_outlive_a_request():
 def test_a_guest_is_not_judged_before_every_step_has_ended():
     """Seen on two slow machines with a real libvirt: VERIFY_RESIZE is written before compute_finish_resize ends."""
     one = track("cold", sent("migrate"))
-    assert isinstance(next_step(one, sight(migration(), close=False, **RESIZED)), Look)
+    assert isinstance(next_step(one, sight(migration(), close=False, **RESIZED)), Prove)
     for result, step in ((None, Wait), ("Success", Prove), ("Error", Prove)):
         events = (Event("cold_migrate", "Success"), Event("compute_finish_resize", result))
         action = Action("req-1", "migrate", None, "", None, events)
