@@ -15,6 +15,7 @@ The operator is a namespace too: nothing of this reaches the machine's own netwo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -111,6 +112,8 @@ class RigHost:
         self.lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
+        self._servant = threading.Thread()
+        self._closing = False
         self._dress()
 
     # ---- what goes wrong
@@ -337,13 +340,17 @@ class RigHost:
         self._door.bind(str(path))
         path.chmod(0o777)
         self._door.listen(16)
-        threading.Thread(target=self._answer, daemon=True).start()
+        self._servant = threading.Thread(target=self._answer, daemon=True)
+        self._servant.start()
 
     def _answer(self) -> None:
         while True:
             try:
                 asked, _ = self._door.accept()
             except OSError:
+                return
+            if self._closing:
+                asked.close()
                 return
             with asked, self.lock:
                 try:
@@ -363,6 +370,12 @@ class RigHost:
         """It is gone, with all that ran on it."""
         self.kill()
         if self._door is not None:
+            # Closing a socket ends no accept() on it: left to itself, the thread would answer for a later rig's hosts.
+            self._closing = True
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
+                knock.settimeout(5)
+                knock.connect(str(self.tree / "rig.sock"))
+            self._servant.join(10)
             self._door.close()
 
 
@@ -408,8 +421,9 @@ class Hosts:
     def __exit__(self, *_: object) -> None:
         for host in self.hosts:
             host.close()
-        for name in [self.operator, *(host.netns for host in self.hosts)]:
-            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+        names = [self.operator, *(host.netns for host in self.hosts)]
+        lines = "".join(f"netns delete {name}\n" for name in names)
+        subprocess.run(["ip", "-force", "-batch", "-"], input=lines.encode(), capture_output=True, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __getitem__(self, number: int) -> RigHost:

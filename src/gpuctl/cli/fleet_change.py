@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,47 +11,17 @@ import click
 from gpuctl.cli import options
 from gpuctl.cli.cloud_options import agree
 from gpuctl.cli.failure import Failure
+from gpuctl.cli.fleet_change_options import passwords, shared, wish
 from gpuctl.cli.host import emit, verbose
+from gpuctl.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from gpuctl.fleet.prepare import Drainer
+    from gpuctl.fleet.prepare_drain import Drainer
     from gpuctl.fleet.run_state import HostState, Wish
 
 _INTERRUPTED = 130
-
-
-def shared(function: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that both verbs have."""
-    for option in reversed(
-        (
-            click.option("-i", "--inventory", multiple=True, metavar="INVENTORY", help="As `ansible-playbook -i`."),
-            click.option("--limit", default="", metavar="PATTERN", help="These hosts alone; a pattern of Ansible's."),
-            click.option("--forks", type=click.IntRange(1), default=50, show_default=True, help="Hosts at a time."),
-            click.option("--canary", type=click.IntRange(0), default=1, show_default=True,
-                         help="So many hosts go first; if one of them fails, no other is touched."),
-            click.option("--serial", default=None, metavar="N|N%|LIST", help="Batches after it: 5, 20%, or 1,10%; "
-                         "by default all at once, with --reboot or --drain 10%."),
-            click.option("--max-fail", default="10%", show_default=True, metavar="N%",
-                         help="No further batch once more hosts than this did not make it."),
-            click.option("--reboot", is_flag=True, help="Reboot what needs it, wait, and check it again."),
-            click.option("--reboot-timeout", type=click.IntRange(1), default=1800, show_default=True,
-                         metavar="SECONDS"),
-            click.option("--timeout", type=click.IntRange(10), default=3600, show_default=True, metavar="SECONDS",
-                         help="What a host may take for one step; a new initramfs for each kernel takes minutes."),
-            click.option("--drain", is_flag=True, help="Move the GPU instances away first; enable the host again only "
-                         "if it is done."),
-            click.option("--resume", default=None, metavar="RUN", help="Go on with this run, or `last`: with its "
-                         "inventory and options; hosts that are done are left alone."),
-            click.option("--ask-pass", "-k", is_flag=True, help="Ask for the SSH password."),
-            click.option("--ask-become-pass", "-K", is_flag=True, help="Ask for the password to become root."),
-            click.option("--ask-vault-pass", is_flag=True, help="Ask for the password of ansible-vault."),
-            click.option("--vault-password-file", type=click.Path(exists=True, dir_okay=False, resolve_path=True)),
-        )
-    ):  # fmt: skip
-        function = option(function)
-    return function
 
 
 @click.command()
@@ -110,18 +79,22 @@ def _run(ctx: click.Context, verb: str, variables: dict[str, Any], form: str, sa
     from gpuctl.fleet.ansible.playbook import Access, Ansible
     from gpuctl.fleet.run_state_journal import Journal
 
-    passwords = _passwords(said)
+    if said["last"]:
+        return _last(verb, form)
+    secrets = passwords(said)
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(Journal.load(said["resume"])) if said["resume"] else None
-        wish = journal.wish if journal else _wish(verb, variables, said)
-        if wish.verb != verb:
-            raise Failure(f"that run was a {wish.verb}", resolution=f"gpuctl fleet {wish.verb} --resume", exit_code=2)
-        patience = max(said["timeout"], wish.reboot_timeout + 60 if wish.reboot else 0)
-        access = Access(wish.inventory, wish.limit, said["forks"], passwords, said["vault_password_file"], patience)
+        wanted = journal.wish if journal else wish(verb, variables, said)
+        if wanted.verb != verb:
+            raise Failure(
+                f"that run was a {wanted.verb}", resolution=f"gpuctl fleet {wanted.verb} --resume", exit_code=2
+            )
+        patience = max(said["timeout"], wanted.reboot_timeout + 60 if wanted.reboot else 0)
+        access = Access(wanted.inventory, wanted.limit, said["forks"], secrets, said["vault_password_file"], patience)
         stop = stack.enter_context(_interruptible())
         folder = stack.enter_context(private_folder())
         stage(folder / "collections")
-        work = _Work(ctx, form, said, Ansible(folder, access, stop), wish)
+        work = _Work(ctx, form, said, Ansible(folder, access, stop), wanted)
         if journal is None:
             hosts = work.hosts()
         else:
@@ -131,11 +104,22 @@ def _run(ctx: click.Context, verb: str, variables: dict[str, Any], form: str, sa
         return work.go(hosts, journal, stack)
 
 
+def _last(verb: str, form: str) -> int:
+    """Show what the last run of this verb came to, as its journal has it."""
+    from gpuctl.fleet.run_state_journal import last_document
+    from gpuctl.output.fleet_run_tables import run_table
+
+    document = last_document(verb)
+    emit(document, form, run_table(document))
+    return int(document["exit_code"])
+
+
 class _Work:
     """One run of the command, from the hosts to the exit code."""
 
     def __init__(self, ctx: click.Context, form: str, said: dict[str, Any], ansible: Any, wish: Wish) -> None:  # noqa: ANN401
         self.ctx, self.form, self.said, self.ansible, self.wish = ctx, form, said, ansible, wish
+        self.cloud: Any = None
 
     def hosts(self) -> list[str]:
         """Return the hosts that are meant."""
@@ -152,10 +136,10 @@ class _Work:
         from gpuctl.fleet.run_state import PLANNED
         from gpuctl.fleet.run_state_journal import Journal
 
-        drainer = self._drainer()
+        names = self._nova_names(journal.hosts if journal else hosts) if self.wish.drain else {}
         before = frozenset(journal.states) - frozenset(hosts) if journal else frozenset()
         planned: list[HostState] = []
-        if hosts and (self.said["dry_run"] or not self.said["yes"] or drainer):
+        if hosts and (self.said["dry_run"] or not self.said["yes"] or names):
             planned = self._plan(hosts)
             if self.said["dry_run"]:
                 return self._emit_plan(planned)
@@ -173,7 +157,7 @@ class _Work:
                 journal,
                 told,
                 fingerprints={state.host: state.fingerprint for state in planned if state.fingerprint},
-                drainer=drainer,
+                drainer=self._drainer(names, told.phase) if names else None,
                 idle=idle(planned),
             )
             states = run.go(todo)
@@ -206,37 +190,34 @@ class _Work:
         count = sum(state.state == PLANNED for state in planned)
         caught = signal.signal(signal.SIGINT, signal.default_int_handler)  # an interrupt is an answer, too
         try:
-            agree(
-                f"{self.wish.verb.capitalize()} {count} hosts?", f"{count} hosts to change, and no terminal to ask on"
-            )
+            agree(self._question(count), f"{count} hosts to change, and no terminal to ask on")
         finally:
             signal.signal(signal.SIGINT, caught)
 
+    def _question(self, count: int) -> str:
+        first = "move their GPU instances away, " if self.wish.drain else ""
+        last = ", and reboot those that need it" if self.wish.reboot else ""
+        said = f"{first}{self.wish.verb} {count} hosts{last}?"
+        return said[0].upper() + said[1:]
+
     def _emit_run(self, run: Any, states: list[HostState], before: frozenset[str]) -> int:  # noqa: ANN401 - a FleetRun
-        from gpuctl.fleet.history import Event, record
+        from gpuctl.fleet.prepare_check import keep
         from gpuctl.fleet.run_state import run_document
         from gpuctl.output.fleet_run_tables import run_table
 
         document = run_document(
             run.journal.run, self.wish, states, stopped=run.stopped, interrupted=run.interrupted, before=before
         )
-        run.journal.write({"end": document["exit_code"], "stopped": document["stopped"]})
-        changes = {
-            state.host: [f"{one['kind']} {one['target']}" for one in state.changes if one.get("state") == "done"]
-            for state in states
-            if state.host not in before
-        }
-        results = {0: "done", 4: "done", 3: "refused", 5: "part", _INTERRUPTED: "interrupted"}
-        record(
-            Event(
-                f"fleet {self.wish.verb}",
-                results.get(document["exit_code"], "failed"),
-                run.journal.run,
-                tuple(state.host for state in states),
-                {host: lines for host, lines in changes.items() if lines},
-                {"summary": document["summary"]},
-            )
-        )
+        # The hosts are as they are: that a file of ours cannot be written does not hide what became of them.
+        for write in (
+            lambda: run.journal.write({"end": document["exit_code"], "stopped": document["stopped"]}),
+            lambda: keep(run.journal.run, self.wish, states),
+            lambda: _record(document, states, before),
+        ):
+            try:
+                write()
+            except OperatorError as error:
+                click.echo(f"gpuctl: {error.brief}", err=True)
         emit(document, self.form, run_table(document))
         return int(document["exit_code"])
 
@@ -248,49 +229,20 @@ class _Work:
         with Progress() as progress:
             yield Told(progress.show, total)
 
-    def _drainer(self) -> Drainer | None:
-        """What drains, where it was asked for; an embedding (or a test) gives its own by the context's object."""
-        if not self.wish.drain or self.said["dry_run"]:
-            return None
-        factory = (self.ctx.find_root().obj or {}).get("drainer_factory")
-        if factory is None:
-            raise Failure(
-                "--drain is not wired to `gpuctl instance drain` in this version",
-                resolution="drain the hosts first: gpuctl instance drain HOST",
-                exit_code=2,
-            )
-        drainer: Drainer = factory()
-        return drainer
+    def _nova_names(self, hosts: Sequence[str]) -> dict[str, str]:
+        """Return Nova's name of each host; nothing is drained before all are known."""
+        from gpuctl.cloud import connect
+        from gpuctl.fleet.nova_drainer import VARIABLE, nova_names
+        from gpuctl.moves.nova_api import NovaApi
 
+        self.cloud = connect(self.wish.cloud or None, self.wish.region or None)
+        known = NovaApi.of(self.cloud.service("compute")).computes()
+        return nova_names(self.ansible.variable(VARIABLE, hosts), known)
 
-def _wish(verb: str, variables: dict[str, Any], said: dict[str, Any]) -> Wish:
-    from gpuctl.fleet.prepare_batches import share, sizes
-    from gpuctl.fleet.run_state import Wish
+    def _drainer(self, names: dict[str, str], told: Callable[[str], None]) -> Drainer:
+        from gpuctl.fleet.nova_drainer import NovaDrainer
 
-    if not said["inventory"]:
-        raise Failure("no inventory", resolution="-i INVENTORY, as with ansible-playbook", exit_code=2)
-    for one in said["inventory"]:
-        if "," not in one and not Path(one).exists():
-            raise Failure(f"no inventory {one}", resolution="-i FILE, -i FOLDER/, or -i host1,host2", exit_code=2)
-    serial = said["serial"] or ("10%" if said["reboot"] or said["drain"] else None)
-    return Wish(
-        verb,
-        tuple(one if "," in one else str(Path(one).absolute()) for one in said["inventory"]),
-        said["limit"],
-        said["canary"],
-        sizes(serial) if serial else (),
-        share(said["max_fail"]),
-        variables,
-        reboot=said["reboot"],
-        drain=said["drain"],
-        reboot_timeout=said["reboot_timeout"],
-    )
-
-
-def _passwords(said: dict[str, Any]) -> dict[str, str]:
-    """Ask for what is to be asked for; it stays in this process's memory."""
-    asked = (("ask_pass", "ssh", "SSH"), ("ask_become_pass", "become", "BECOME"), ("ask_vault_pass", "vault", "Vault"))
-    return {kind: click.prompt(f"{name} password", hide_input=True, err=True) for key, kind, name in asked if said[key]}
+        return NovaDrainer(self.cloud, names, self.wish.reboot, told, self.ansible.stop)
 
 
 @contextlib.contextmanager
@@ -310,3 +262,25 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+def _record(document: dict[str, Any], states: Sequence[HostState], before: frozenset[str]) -> None:
+    """The operator's audit trail has this run."""
+    from gpuctl.fleet.history import Event, record
+
+    changes = {
+        state.host: [f"{one['kind']} {one['target']}" for one in state.changes if one.get("state") == "done"]
+        for state in states
+        if state.host not in before
+    }
+    results = {0: "done", 4: "done", 3: "refused", 5: "part", _INTERRUPTED: "interrupted"}
+    record(
+        Event(
+            f"fleet {document['verb']}",
+            results.get(document["exit_code"], "failed"),
+            document["run"],
+            tuple(state.host for state in states),
+            {host: lines for host, lines in changes.items() if lines},
+            {"summary": document["summary"]},
+        )
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl.fleet.errors import BadInventory
 from gpuctl.fleet.inventory import SECRET, Inventory, Secret, kept, present
+from gpuctl.fleet.names import proper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ def _inventory(answer: dict[str, Any], why: str, notes: tuple[str, ...]) -> Inve
                 members[name] |= hosts_of(child)
         return members[name]
 
-    hosts = {name: _clear(name, present(kept(variables.get(name, {}))), why) for name in hosts_of("all")}
+    hosts = {proper(name): _clear(name, present(kept(variables.get(name, {}))), why) for name in hosts_of("all")}
     groups = {name: tuple(hosts_of(name)) for name in answer if name != "all"}
     return Inventory(hosts, groups, notes)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.fleet import runs
 from gpuctl.fleet.runner import Outcome, Target, ask_all
+from gpuctl.fleet.shape import sound
 from gpuctl.fleet.summary import FAILED, NOT_READY, READ, READY, Summary, changes
+from gpuctl.remote.errors import BadAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,24 +90,20 @@ def ask(
     head: dict[str, Any] = {"schema": CHECK if question.check else FACTS}
     if question.check:
         head["run"] = run_id
-    head |= {"version": __version__, "started_at": _now(), "vendors": list(question.vendors) or ["10de"]}
+    head |= {"version": __version__, "started_at": now(), "vendors": list(question.vendors) or ["10de"]}
     if question.check:
         head["strict"] = question.strict
     head |= {"inventory": list(question.inventory), "limit": question.limit}
-    before = _before({target.host for target in hosts}) if question.check else None
+    before = earlier({target.host for target in hosts}) if question.check else None
     writer = runs.Writer(head, runs.place() / f"{run_id}.json.gz" if question.check else None)
     try:
         for outcome in ask_all(hosts, question.request, forks=question.forks, timeout=question.timeout, debug=debug):
-            entry = _entry(outcome, check=question.check)
+            entry = _entry(_sound(outcome, check=question.check), check=question.check)
             summary.add(entry)
             writer.add(entry)
             heard(entry, summary)
-        tail: dict[str, Any] = {"finished_at": _now(), "seconds": round(time.monotonic() - began, 1)}
-        tail["counts"] = summary.counts(READY if question.check else READ)
-        if question.check:
-            tail |= {"findings": summary.findings(), "changes": _changes(before, summary)}
-            tail |= {"states": summary.states, "problems": summary.problems()}
-        run = writer.finish(tail)
+        seconds = time.monotonic() - began
+        run = writer.finish(check_tail(summary, before, seconds) if question.check else _tail(summary, READ, seconds))
     except BaseException:
         writer.drop()
         raise
@@ -114,8 +112,35 @@ def ask(
     return run, summary
 
 
-def _now() -> str:
+def _tail(summary: Summary, good: str, seconds: float) -> dict[str, Any]:
+    return {"finished_at": now(), "seconds": round(seconds, 1), "counts": summary.counts(good)}
+
+
+def check_tail(summary: Summary, before: runs.Run | None, seconds: float) -> dict[str, Any]:
+    """Return what a check's document says after its hosts (docs/reference/fleet.md)."""
+    return {
+        **_tail(summary, READY, seconds),
+        "findings": summary.findings(),
+        "changes": _changes(before, summary),
+        "states": summary.states,
+        "problems": summary.problems(),
+    }
+
+
+def now() -> str:
+    """Return the time, RFC 3339."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _sound(outcome: Outcome, *, check: bool) -> Outcome:
+    """Return the outcome; an answer that is none becomes an error, this host's alone."""
+    if outcome.document is None:
+        return outcome
+    try:
+        sound(outcome.target.host, outcome.document, check=check)
+    except BadAnswer as error:
+        return replace(outcome, document=None, error=error)
+    return outcome
 
 
 def _entry(outcome: Outcome, *, check: bool) -> dict[str, Any]:
@@ -144,9 +169,9 @@ def _entry(outcome: Outcome, *, check: bool) -> dict[str, Any]:
     return entry
 
 
-def _before(hosts: set[str]) -> runs.Run | None:
-    """Return the newest kept run that asked any of these hosts."""
-    for path in reversed(runs.kept()[-_BACK:]):
+def earlier(hosts: set[str], *, but: str = "") -> runs.Run | None:
+    """Return the newest kept run that asked any of these hosts; ``but``: not the one with this id."""
+    for path in reversed([path for path in runs.kept() if path.name != f"{but}.json.gz"][-_BACK:]):
         try:
             run = runs.open_run(path)
         except runs.NoRun:

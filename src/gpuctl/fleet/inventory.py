@@ -163,7 +163,7 @@ def load(sources: Sequence[str]) -> Inventory:
             notes += inventory_files.read(source, draft)
         found = _finish(draft)
         for host, variables in found.hosts.items():
-            _plain(host, variables)
+            _plain(names.proper(host), variables)
     except NeedsAnsible as why:
         return ask_ansible(sources, str(why))
     return replace(found, notes=tuple(notes))

@@ -18,6 +18,23 @@ _SUBSCRIPT = re.compile(r"(.+)\[(-?\d+)?(?:([:-])(-?\d+)?)?\]")
 _MANY = 100_000  # hosts that one range may mean; more is a typing mistake
 
 
+# What a shell, ssh, a pattern of Ansible's or a file system would take for something else (ssh.c, valid_hostname).
+_STRANGE = re.compile(r"[\s\x00-\x1f\x7f-\x9f'\"`$\\;&<>|(){}*?!#,/~]|^[-@.]|\.\.")
+
+
+def proper(name: str) -> str:
+    """Return a host's or group's name; one that is no name, but means something to a shell or to ssh, is refused.
+
+    Raises:
+        BadInventory: it is no name.
+    """
+    if not name or _STRANGE.search(name):
+        raise BadInventory(
+            f"{name!r} is no host's name", resolution="letters, digits, dots, dashes and underscores make one"
+        )
+    return name
+
+
 def expand(name: str) -> Iterator[str]:
     """Every name that Ansible's range means: web[01:50:2].example.com, rack[a:f]; a plain name means itself.
 

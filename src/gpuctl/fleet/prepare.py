@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gpuctl.fleet.ansible.answers import answer
 from gpuctl.fleet.prepare_batches import batches, enough
+from gpuctl.fleet.prepare_drain import Drains
 from gpuctl.fleet.run_state import (
     CHECKED,
     DONE,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gpuctl.fleet.ansible.playbook import Ended, Event
+    from gpuctl.fleet.prepare_drain import Drainer
     from gpuctl.fleet.run_state_journal import Journal
 
 _AGAIN = "run this again"
@@ -49,16 +51,6 @@ class Player(Protocol):
         words: Sequence[str] = (),
     ) -> Ended:
         """Run gpuctl.host.NAME on the hosts; ``heard`` gets every event."""
-
-
-class Drainer(Protocol):
-    """What empties a host of GPU instances, and gives it back: the moves of `gpuctl instance drain`."""
-
-    def drain(self, hosts: Sequence[str]) -> Mapping[str, str]:
-        """The hosts are disabled and empty; return, for each that is not, why."""
-
-    def enable(self, hosts: Sequence[str]) -> Mapping[str, str]:
-        """The scheduler may use the hosts again; return, for each that it may not, why."""
 
 
 @dataclass(slots=True)
@@ -137,7 +129,12 @@ class FleetRun:
             hosts: those to do now, in order; others of the journal keep the state that they have.
         """
         wish, waiting = self.journal.wish, set(hosts)
+        # Done by an earlier part of this run, which ended before it gave them back.
+        self._drains.give_back([host for host in self.journal.away if host not in waiting], interrupted=False)
         waves = batches(hosts, wish.canary, wish.serial)
+        self.stopped = self._enough(waiting) if waiting else ""
+        if self.stopped:
+            waves = []
         for number, wave in enumerate(waves, 1):
             if len(waves) > 1:
                 canary = wish.canary and number == 1
@@ -147,13 +144,20 @@ class FleetRun:
             if self.interrupted:
                 break
             alone = wave if number == 1 and wish.canary and waiting else ()
-            turned = [state for host, state in self.journal.states.items() if host not in waiting]
-            self.stopped = enough(turned, len(self.journal.hosts), wish.max_fail, canary=alone) if waiting else ""
+            self.stopped = self._enough(waiting, canary=alone) if waiting else ""
             if self.stopped:
                 break
         why = self.stopped or "the run was interrupted before its turn"
         skipped = {host: HostState(host, SKIPPED, what=why, resolution="--resume goes on with it") for host in waiting}
         return [skipped.get(host) or self.journal.states[host] for host in self.journal.hosts]
+
+    def _enough(self, waiting: set[str], *, canary: Sequence[str] = ()) -> str:
+        turned = [state for host, state in self.journal.states.items() if host not in waiting]
+        return enough(turned, len(self.journal.hosts), self.journal.wish.max_fail, canary=canary)
+
+    @property
+    def _drains(self) -> Drains:
+        return Drains(self.drainer, self.journal, self._settle)
 
     def _batch(self, wave: Sequence[str]) -> None:
         self.journal.begun(wave)
@@ -163,7 +167,7 @@ class FleetRun:
         waiting = [host for host in ready if self.journal.states[host].state == REBOOT_NEEDED]
         if waiting and self.journal.wish.reboot and not self.interrupted:
             self._reboot(waiting)
-        self._give_back(ready)
+        self._drains.give_back(wave, interrupted=self.interrupted)
 
     def _drained(self, wave: Sequence[str]) -> list[str]:
         """Return the hosts that may be changed now."""
@@ -171,13 +175,12 @@ class FleetRun:
         if self.drainer is None or not full:
             return list(wave)
         self.told.phase(f"draining {', '.join(full)}")
-        problems = self.drainer.drain(full)
-        for host, why in problems.items():
-            what = f"it could not be drained: {why}"
-            self._settle(
-                HostState(host, FAILED, what=what, resolution="gpuctl instance list --host shows what is left")
-            )
-        return [host for host in wave if host not in problems]
+        troubles = self._drains.empty(full)
+        for host, trouble in troubles.items():
+            what = f"it could not be drained: {trouble.what}"
+            self._settle(HostState(host, FAILED, what=what, resolution=trouble.resolution))
+        self.interrupted = self.interrupted or self._drains.interrupted
+        return [] if self.interrupted else [host for host in wave if host not in troubles]
 
     def _change(self, hosts: Sequence[str]) -> None:
         wish = self.journal.wish
@@ -226,22 +229,6 @@ class FleetRun:
         for host in [] if ended.stopped else [host for host in hosts if host in missing]:
             self._settle(_silent(host, FAILED, ended.said))
 
-    def _give_back(self, hosts: Sequence[str]) -> None:
-        """What was drained and is done goes back to the scheduler; the rest stays disabled, and that is said."""
-        drained = [host for host in hosts if host not in self.idle]
-        if self.drainer is None or not drained or self.interrupted:
-            return
-        ready = [host for host in drained if self.journal.states[host].state == DONE]
-        problems = self.drainer.enable(ready) if ready else {}
-        for host in drained:
-            state = self.journal.states[host]
-            if host in problems:
-                what = f"it is done, but could not be enabled again: {problems[host]}"
-                resolution = f"openstack compute service set --enable {host} nova-compute"
-                self._settle(replace(state, state=FAILED, what=what, resolution=resolution))
-            elif host not in ready:
-                self._settle(replace(state, what=f"{state.what}; its compute service stays disabled".lstrip("; ")))
-
     def _settle(self, state: HostState) -> None:
         self.journal.settle(state)
         self.told.host(state.host, state.state)
@@ -269,6 +256,7 @@ def _after(before: HostState, state: HostState) -> HostState:
         what="" if good else state.what,
         resolution="" if good else state.resolution,
         findings=state.findings,
+        check=state.check,
     )
 
 

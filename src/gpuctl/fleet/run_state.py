@@ -23,7 +23,7 @@ STATES = (DONE, REBOOT_NEEDED, FAILED, UNREACHABLE, REFUSED, UNKNOWN, SKIPPED)
 PLANNED, CHECKED = "planned", "checked"
 
 GOOD = (DONE, REBOOT_NEEDED)
-_INTERRUPTED = 130
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class Wish:
         reboot: reboot what needs it, wait, check again.
         drain: empty the host of GPU instances before, let the scheduler use it again after, if it is ready.
         reboot_timeout: seconds.
+        cloud: whose hosts are drained: a name in clouds.yaml, or empty for what the environment says.
+        region: of that cloud, or empty.
     """
 
     verb: str
@@ -53,6 +55,8 @@ class Wish:
     reboot: bool = False
     drain: bool = False
     reboot_timeout: int = 1800
+    cloud: str = ""
+    region: str = ""
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> Wish:
@@ -72,6 +76,7 @@ class HostState:
         changes: the steps: kind, target, reason, risk, state.
         run: the host's own run id (`gpuctl host history`).
         findings: what the check after the reboot found, or why it was refused.
+        check: "ready" and "gpus" of that check; None where there was none.
         reboot: whether it was, or would be, needed.
         fingerprint: of the plan.
         diff: the plan's diffs.
@@ -84,6 +89,7 @@ class HostState:
     changes: tuple[dict[str, Any], ...] = ()
     run: str = ""
     findings: tuple[dict[str, Any], ...] = ()
+    check: dict[str, Any] | None = None
     reboot: bool = False
     fingerprint: str = ""
     diff: str = ""
@@ -99,7 +105,8 @@ class HostState:
     def of(cls, document: dict[str, Any]) -> HostState:
         """Return the state that a journal's line holds."""
         known = {key: document[key] for key in ("host", "state", "what", "resolution", "run")}
-        return cls(**known, changes=tuple(document["changes"]), findings=tuple(document["findings"]))
+        changes, findings = tuple(document["changes"]), tuple(document["findings"])
+        return cls(**known, changes=changes, findings=findings, check=document.get("check"))
 
 
 def settled(state: HostState, wish: Wish) -> bool:
@@ -111,7 +118,7 @@ def exit_code(states: Iterable[str], *, interrupted: bool) -> int:
     """Return the exit status of hosts in these states (CONTRACT: Exit codes)."""
     found = set(states)
     if interrupted:
-        return _INTERRUPTED
+        return INTERRUPTED
     if found <= set(GOOD):
         return 4 if REBOOT_NEEDED in found else 0
     if found & set(GOOD):

@@ -10,13 +10,13 @@ import fcntl
 import json
 import os
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.errors import OperatorError
-from gpuctl.fleet.run_state import UNKNOWN, HostState, Wish
+from gpuctl.fleet.run_state import INTERRUPTED, SKIPPED, UNKNOWN, HostState, Wish, run_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,10 +57,16 @@ class Journal:
         wish: what it was asked to do.
         hosts: all that it is about, in order.
         states: what each host that answered came to; one that was begun and did not is unknown.
+        ended: its last part's exit code; None where it is under way, or was killed.
+        stopped: why that part began no further batch.
+        away: hosts that this run took from the scheduler and has not given back -> the drain that did it.
     """
 
     def __init__(self, run: str, wish: Wish, hosts: tuple[str, ...], states: dict[str, HostState], file: int) -> None:
         self.run, self.wish, self.hosts, self.states, self._file = run, wish, hosts, states, file
+        self.away: dict[str, str] = {}
+        self.ended: int | None = None
+        self.stopped = ""
 
     @classmethod
     def new(cls, wish: Wish, hosts: Sequence[str]) -> Journal:
@@ -102,20 +108,39 @@ class Journal:
             data = path.read_bytes()
         except OSError as error:
             raise _failed(path, error) from error
-        lines = _lines(data)
-        if not lines or lines[0].get("schema") != SCHEMA:
+        try:
+            journal = cls.of(path, data, file)
+        except JournalFailed:
             os.close(file)
-            raise JournalFailed(f"{path} is no journal of a fleet run", resolution="leave --resume out")
-        head = lines[0]
-        journal = cls(path.stem, Wish.of(head["wish"]), tuple(head["hosts"]), {}, file)
+            raise
         journal.lock()
         if not data.endswith(b"\n"):
             os.write(file, b"\n")  # a crash cut the last line off: the next one is not to grow on it
+        return journal
+
+    @classmethod
+    def of(cls, path: Path, data: bytes, file: int) -> Journal:
+        """Return what a journal's file says; nothing is locked or written.
+
+        Raises:
+            JournalFailed: it is none.
+        """
+        lines = _lines(data)
+        if not lines or lines[0].get("schema") != SCHEMA:
+            raise JournalFailed(f"{path} is no journal of a fleet run", resolution="leave --resume out")
+        head = lines[0]
+        journal = cls(path.stem, Wish.of(head["wish"]), tuple(head["hosts"]), {}, file)
         for line in lines[1:]:
             for host in line.get("begun", ()):
                 journal.states[host] = _asked(host)
             if "host" in line:
                 journal.states[line["host"]] = HostState.of(line)
+            if "away" in line:
+                journal.away[line["away"]] = line["drain"]
+            if "back" in line:
+                journal.away.pop(line["back"], None)
+            if "end" in line:
+                journal.ended, journal.stopped = line["end"], line["stopped"] or ""
         return journal
 
     def lock(self) -> None:
@@ -138,11 +163,23 @@ class Journal:
         self.states[state.host] = state
         self.write(state.document())
 
+    def taken(self, host: str, drain: str) -> None:
+        """It is on disk that this host is about to be taken from the scheduler, by this drain."""
+        self.away[host] = drain
+        self.write({"away": host, "drain": drain})
+
+    def given_back(self, host: str) -> None:
+        """It is on disk that the scheduler has this host again."""
+        self.away.pop(host, None)
+        self.write({"back": host})
+
     def write(self, line: dict[str, Any]) -> None:
         """One line is on disk, with its time."""
         data = json.dumps({"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **line}, ensure_ascii=False)
+        left = data.encode("utf-8", "backslashreplace") + b"\n"
         try:
-            os.write(self._file, data.encode("utf-8", "surrogateescape") + b"\n")
+            while left:
+                left = left[os.write(self._file, left) :]
             os.fsync(self._file)
         except OSError as error:
             raise _failed(folder(), error) from error
@@ -156,6 +193,28 @@ class Journal:
     ) -> None:
         """Let the file go."""
         os.close(self._file)
+
+
+def last_document(verb: str) -> dict[str, Any]:
+    """Return what the newest run of this verb came to (gpuctl.fleet.run/1), as far as its journal knows.
+
+    Raises:
+        JournalMissing: there is none.
+        JournalFailed: it cannot be read.
+    """
+    for path in sorted(folder().glob("*.jsonl"), reverse=True):
+        try:
+            found = Journal.of(path, path.read_bytes(), -1)
+        except OSError as error:
+            raise _failed(path, error) from error
+        if found.wish.verb == verb:
+            turn = HostState("", SKIPPED, what="its turn never came", resolution="--resume goes on with it")
+            states = [found.states.get(host) or replace(turn, host=host) for host in found.hosts]
+            interrupted = found.ended in (None, INTERRUPTED)
+            return run_document(
+                found.run, found.wish, states, stopped=found.stopped, interrupted=interrupted, before=frozenset()
+            )
+    raise JournalMissing(f"no {verb} of a fleet in {folder()}", resolution=f"gpuctl fleet {verb} -i INVENTORY")
 
 
 def _asked(host: str) -> HostState:

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import tempfile
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,7 +132,7 @@ def open_run(path: Path) -> Run:
                 last = line
         head = json.loads(first.partition(",\n")[0] + "}")
         tail = json.loads("{" + last.strip())
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise NoRun(
             f"the kept run {path.name} cannot be read", details=str(error), resolution="delete it, and check again"
         ) from error

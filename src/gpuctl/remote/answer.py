@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from gpuctl.remote.untrusted import parse, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _EVENTS = ("progress", "result", "error")
 _NOISE = 2000  # characters that are kept of what is no event
-LIMIT = 64 * 1024 * 1024  # bytes; a check's answer has tens of thousands
+LIMIT = 16 * 1024 * 1024  # bytes; a check's answer has tens of thousands
 
 
 @dataclass(slots=True)
@@ -47,12 +48,12 @@ class Words:
         event = None
         if text.startswith(b"{"):
             try:
-                event = json.loads(text)
+                event = parse(text)
             except ValueError:
                 event = None
         if not isinstance(event, dict) or event.get("event") not in _EVENTS:
             if text and len(self.noise) < _NOISE:
-                self.noise += text.decode("utf-8", "replace")[:_NOISE] + "\n"
+                self.noise += plain(text[:_NOISE].decode("utf-8", "replace")) + "\n"
         elif event["event"] == "progress":
             if self.hear is not None:
                 self.hear(event)

@@ -19,6 +19,8 @@ PORT = 22
 KNOWN_HOSTS = (Path("~/.ssh/known_hosts"), Path("~/.ssh/known_hosts2"))
 GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 DEFAULT_KEYS = tuple(Path(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa"))
+# ssh.c, valid_hostname and valid_ruser
+_STRANGE = re.compile(r"^-|[\s\x00-\x1f\x7f-\x9f'\"`$;&<>|(){}\\]")
 _JUMPS = 8  # a chain longer than that goes in a circle
 _HOP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:\s]+)(?::(?P<port>\d+))?/?")
 
@@ -112,11 +114,13 @@ def endpoint(name: str, settings: Settings = Settings()) -> Endpoint:
 def _endpoint(name: str, settings: Settings, depth: int) -> Endpoint:
     if depth > _JUMPS:
         raise BadSshConfig(f"the jump hosts of {name} go in a circle", resolution="see ProxyJump in `ssh -G HOST`")
-    said = ssh_config.lookup(settings.address or name, settings.config)
+    said = ssh_config.lookup(_proper(name, settings.address or name), settings.config)
     user = settings.user or _text(said, "user") or getpass.getuser()
     port = settings.port or int(_text(said, "port") or PORT)
     address = _text(said, "hostname") or settings.address or name
     command, via = _way(name, said, settings, depth)
+    for word in (name, address, *([user] if command else ())):
+        _proper(name, word)
     tokens = {"h": address, "p": str(port), "r": user, "n": name, "%": "%"}
     command = re.sub(r"%([hprn%])", lambda found: tokens[found[1]], command)
     become = "sudo -n" if settings.become is None else settings.become
@@ -138,6 +142,19 @@ def _endpoint(name: str, settings: Settings, depth: int) -> Endpoint:
         known_hosts=tuple(path.expanduser() for path in settings.known_hosts or _known_hosts(said)),
         connect_timeout=settings.connect_timeout or float(_text(said, "connecttimeout") or 10),
     )
+
+
+def _proper(name: str, word: str) -> str:
+    """Return a host's or user's name that is one: a shell reads it in a ProxyCommand (CVE-2023-51385).
+
+    Raises:
+        BadSshConfig: it is none.
+    """
+    if not word or _STRANGE.search(word):
+        raise BadSshConfig(
+            f"{name!r}: {word!r} is no name to log in with, or to", resolution="see ansible_host, ansible_user, ssh -G"
+        )
+    return word
 
 
 def _way(name: str, said: Mapping[str, object], settings: Settings, depth: int) -> tuple[str, Endpoint | None]:

@@ -18,6 +18,7 @@ from gpuctl.remote.errors import (
 )
 from gpuctl.remote.login import Line, login
 from gpuctl.remote.road import Deadline, Jumps
+from gpuctl.remote.untrusted import plain
 from gpuctl.remote.watch import closing_at
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 _LOOK = 1.0  # seconds between two looks at standard error
 _LINGER = 10.0  # seconds for the command to end once it has answered
+_CODES = (0, 1, 2, 3, 4, 5, 75, 130)
+_FAILED = 1
+_BRIEF, _LONG = 600, 20_000  # characters of a host's own words that are kept
+_CODE = re.compile(r"[^a-z0-9-]")
 _SUDO = re.compile(
     r"^(sudo|doas):|sudo: not found|sudo: command not found|a password is required|not in the sudoers"
     r"|must have a tty|not allowed to (run|execute)",
@@ -167,17 +172,17 @@ class RemoteHost:
     def _judge(self, words: Words, said: _Said) -> tuple[dict[str, Any], int]:
         """Return the answer, or raise what its absence means."""
         name, last = self.endpoint.name, words.last
-        heard = (said.stderr + words.noise).strip()
+        heard = (plain(said.stderr) + words.noise).strip()
         if last is not None and last["event"] == "error":
             raise HostSaid(
-                str(last.get("code") or "failed"),
-                str(last.get("brief")),
-                details=str(last.get("details") or ""),
-                resolution=str(last.get("resolution") or ""),
-                exit_code=int(last.get("exit_code") or 1),
+                _CODE.sub("-", str(last.get("code") or "failed"))[:64],
+                " ".join(str(last.get("brief")).split())[:_BRIEF],
+                details=str(last.get("details") or "")[:_LONG],
+                resolution=" ".join(str(last.get("resolution") or "").split())[:_BRIEF],
+                exit_code=_code(last, _FAILED) or 1,
             )
         if last is not None and isinstance(last.get("document"), dict):
-            return last["document"], int(last.get("exit_code") or 0)
+            return last["document"], _code(last, 0)
         if said.status == loader.NONE_FOUND:
             raise NoPython(
                 f"{name} has no Python 3.9 or newer",
@@ -201,6 +206,12 @@ class RemoteHost:
             details=heard,
             resolution=f"see what `ssh {name} python3 --version` prints",
         )
+
+
+def _code(last: Mapping[str, Any], otherwise: int) -> int:
+    """Return the exit code that a host's half says, if it is one (CONTRACT): a host does not choose ours."""
+    code = last.get("exit_code")
+    return code if isinstance(code, int) and not isinstance(code, bool) and code in _CODES else otherwise
 
 
 class _Said:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpuctl.fleet.ansible.playbook import Ended
+from gpuctl.fleet.prepare_drain import Trouble
 
 STEP = {
     "n": 1,
@@ -127,15 +128,25 @@ def event(kind, host, action, result):
 
 
 class SimDrainer:
-    """Remembers what it was asked; hosts in ``stuck`` cannot be emptied."""
+    """Remembers what it was asked; hosts in ``stuck`` cannot be emptied, those of ``shut`` were disabled before."""
 
-    def __init__(self, stuck=()):
-        self.stuck, self.asked = stuck, []
+    def __init__(self, stuck=(), shut=(), refuses=(), interrupt_at=""):
+        self.stuck, self.shut, self.refuses, self.interrupt_at = stuck, shut, refuses, interrupt_at
+        self.asked, self.interrupted = [], False
 
-    def drain(self, hosts):
+    def drain(self, hosts, away):
         self.asked.append(("drain", tuple(hosts)))
-        return {host: "a server has no free card anywhere" for host in hosts if host in self.stuck}
+        for host in hosts:
+            if host not in self.shut:
+                away(host, f"drain-of-{host}")
+            if host == self.interrupt_at:
+                self.interrupted = True
+                break
+        return {
+            host: Trouble("a server has no free card anywhere", "make room") for host in hosts if host in self.stuck
+        }
 
-    def enable(self, hosts):
-        self.asked.append(("enable", tuple(hosts)))
-        return {}
+    def enable(self, host, run):
+        assert run == f"drain-of-{host}"
+        self.asked.append(("enable", host))
+        return Trouble("nova-compute is down", "start it") if host in self.refuses else None

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("click")
 
 from gpuctl.fleet.prepare import FleetRun, Told, idle, left, plan
-from gpuctl.fleet.run_state import Wish, exit_code, run_document
+from gpuctl.fleet.run_state import HostState, Wish, exit_code, run_document
 from gpuctl.fleet.run_state_journal import Journal, JournalFailed, JournalHeld, JournalMissing, folder
 from tests.unit.fleet_change.ansible_sim import SimAnsible, SimDrainer, SimHost
 
@@ -129,7 +129,7 @@ def test_what_needs_no_reboot_gets_none():
 def test_drained_before_and_enabled_after_only_if_done():
     ansible, drainer = fleet(3, h3="disk"), SimDrainer(stuck=("h2",))
     _, found = run(ansible, wish(reboot=True, drain=True, canary=0, max_fail=100.0), drainer=drainer)
-    assert drainer.asked == [("drain", ("h1", "h2", "h3")), ("enable", ("h1",))]
+    assert drainer.asked == [("drain", ("h1", "h2", "h3")), ("enable", "h1")]
     assert ansible.hosts["h2"].writes == 0, "a host that is not empty is not touched"
     assert "no free card" in found["h2"].what
     assert "stays disabled" in found["h3"].what
@@ -140,7 +140,71 @@ def test_a_host_with_nothing_to_do_is_not_drained():
     ansible.hosts["h1"] = SimHost(prepared=True, live=True)
     planned, _ = plan(ansible, wish(), list(ansible.hosts), Told(lambda _event: None, 2))
     run(ansible, wish(drain=True, reboot=True, canary=0), drainer=drainer, idle=idle(planned))
-    assert drainer.asked == [("drain", ("h2",)), ("enable", ("h2",))]
+    assert drainer.asked == [("drain", ("h2",)), ("enable", "h2")]
+
+
+class TestGivenBack:
+    """A host that was taken from the scheduler comes back, or it is said that it did not."""
+
+    def again(self, ansible, drainer):
+        journal = Journal.load("last")
+        return run(ansible, journal=journal, hosts=left(journal), drainer=drainer)[1]
+
+    def test_done_and_then_interrupted_is_given_back_by_the_next_run(self):
+        ansible, drainer = fleet(2), SimDrainer()
+        ansible.hosts["h1"].needs_reboot = False  # done before its batch is over
+        ansible.interrupt_at = "h2"
+        _, found = run(ansible, wish(drain=True, canary=0), drainer=drainer)
+        assert states(found) == {"h1": "done", "h2": "unknown"}
+        assert drainer.asked == [("drain", ("h1", "h2"))]
+        assert all("stays disabled" in one.what for one in found.values())
+        ansible.interrupt_at, ansible.hosts["h2"].needs_reboot = "", False
+        found = self.again(ansible, drainer)
+        assert drainer.asked[1:] == [("enable", "h1"), ("drain", ("h2",)), ("enable", "h2")]
+        assert states(found) == {"h1": "done", "h2": "done"}
+        assert {one.what for one in found.values()} == {""}
+        assert Journal.load("last").away == {}
+
+    def test_not_enabled_is_a_failure_that_is_tried_again(self):
+        ansible, drainer = fleet(2), SimDrainer(refuses=("h1",))
+        for host in ansible.hosts.values():
+            host.needs_reboot = False
+        _, found = run(ansible, wish(drain=True, canary=0), drainer=drainer)
+        assert states(found) == {"h1": "failed", "h2": "done"}
+        assert ("nova-compute is down" in found["h1"].what, found["h1"].resolution) == (True, "start it")
+        drainer.refuses = ()
+        assert states(self.again(ansible, drainer)) == {"h1": "done", "h2": "done"}
+        assert ansible.hosts["h1"].writes == 1
+
+    def test_what_somebody_else_disabled_is_not_enabled(self):
+        ansible, drainer = fleet(1), SimDrainer(shut=("h1",))
+        _, found = run(ansible, wish(drain=True, reboot=True, canary=0), drainer=drainer)
+        assert (states(found), drainer.asked) == ({"h1": "done"}, [("drain", ("h1",))])
+
+    def test_what_is_restored_is_not_for_the_scheduler(self):
+        ansible, drainer = fleet(1), SimDrainer()
+        ansible.hosts["h1"].needs_reboot = False
+        _, found = run(ansible, wish(verb="restore", drain=True, canary=0), drainer=drainer)
+        assert (states(found), drainer.asked) == ({"h1": "done"}, [("drain", ("h1",))])
+        assert "stays disabled" in found["h1"].what
+
+    def test_interrupted_in_its_drain_no_host_is_changed(self):
+        ansible, drainer = fleet(2), SimDrainer(interrupt_at="h1")
+        one, found = run(ansible, wish(drain=True, canary=0), drainer=drainer)
+        assert one.interrupted
+        assert (ansible.plays, states(found)) == ([], {"h1": "unknown", "h2": "unknown"})
+        assert "stays disabled" in found["h1"].what
+
+
+def test_too_many_that_cannot_even_be_planned_and_nothing_is_begun():
+    ansible = fleet(4)
+    with Journal.new(wish(), list(ansible.hosts)) as journal:
+        journal.settle(HostState("h4", "unreachable", what="dead"))
+        one = FleetRun(ansible, journal, Told(lambda _event: None, 4))
+        found = one.go(["h1", "h2", "h3"])
+    assert ansible.plays == []
+    assert "1 of 4" in one.stopped
+    assert [state.state for state in found] == ["skipped", "skipped", "skipped", "unreachable"]
 
 
 def test_a_plan_changes_nothing_and_its_fingerprint_is_what_is_applied():

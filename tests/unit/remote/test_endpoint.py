@@ -110,3 +110,23 @@ def test_a_configuration_that_cannot_be_read_is_an_error(config):
     path = config("Host *\n  gibberish\n")
     with pytest.raises(BadSshConfig, match="cannot be"):
         endpoint("gpu1", Settings(config=path))
+
+
+@pytest.mark.parametrize("bad", ["x;id", "$(id)", "`id`", "a b", "a|b", "-oProxyCommand=id", "a\nb", "a\x1b[2J", "a>b"])
+def test_no_name_becomes_part_of_a_shells_command(bad):
+    """An inventory that others write (a cloud's, with tenants' names) must not run anything at the operator's."""
+    command = "ssh -W %h:%p jump"
+    for settings in (
+        Settings(config=None, address=bad, command=command),
+        Settings(config=None, user=bad, command=command),
+    ):
+        with pytest.raises(BadSshConfig, match="no name"):
+            endpoint("gpu1", settings)
+    with pytest.raises(BadSshConfig, match="no name"):
+        endpoint(bad, Settings(config=None))
+
+
+def test_addresses_and_domains_are_names():
+    for good in ("gpu1.rack-2.example", "10.0.0.1", "fd00::1", "fe80::1%eth0", "gpu_1"):
+        assert endpoint(good, Settings(config=None)).address == good
+    assert endpoint("gpu1", Settings(config=None, user="DOM\\ops")).user == "DOM\\ops"

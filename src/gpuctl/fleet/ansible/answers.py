@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuctl.fleet.run_state import CHECKED, DONE, FAILED, PLANNED, REBOOT_NEEDED, REFUSED, UNREACHABLE, HostState
+from gpuctl.remote.untrusted import plain_value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Event = dict[str, Any]
 _KINDS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
@@ -28,6 +32,12 @@ _KNOWN = (
     (r"python.*not found|no python|interpreter|needs python",
      FAILED, "it needs Python 3.9 or newer: install it, or set ansible_python_interpreter"),
 )  # fmt: skip
+_CHECK = "gpuctl.host.check"
+_CHANGE, _FINDING = (
+    ("kind", "target", "reason", "risk", "state"),
+    ("id", "status", "subject", "title", "evidence", "fix"),
+)
+_MANY, _LONGEST, _RUN = 20_000, 600, 64
 _AGAIN = "mend what it says, then run this again"
 
 
@@ -41,7 +51,7 @@ def answer(event: Event, *, check_mode: bool) -> HostState | None:
     if event.get("event") not in _KINDS:
         return None
     data = event["event_data"]
-    action, result = str(data.get("task_action") or data.get("resolved_action") or ""), data.get("res") or {}
+    action, result = str(data.get("task_action") or data.get("resolved_action") or ""), _result(data.get("res"))
     host = str(data["host"])
     if event["event"] == "runner_on_ok":
         return _good(host, action, result, check_mode=check_mode)
@@ -52,9 +62,9 @@ def answer(event: Event, *, check_mode: bool) -> HostState | None:
     if event["event"] == "runner_on_unreachable":
         state, resolution = _known(said) or (UNREACHABLE, "it does not answer: try `ssh` to it by hand")
         return HostState(host, state, what=said, resolution=resolution)
-    own = str(result.get("resolution") or "")
+    own = _line(result.get("resolution"))
     state, resolution = _known(said) or (FAILED, own or _AGAIN)
-    if result.get("refused"):
+    if result.get("refused") is True:
         state, resolution = REFUSED, own or _AGAIN
     elif "exit_code" in result:
         # The host's half speaks: it is reachable, whatever words are in its message.
@@ -65,14 +75,15 @@ def answer(event: Event, *, check_mode: bool) -> HostState | None:
         what=said,
         resolution=resolution,
         changes=_changes(result),
-        run=str(result.get("run") or ""),
-        findings=tuple(result.get("findings") or result.get("refusals") or ()),
+        run=str(result.get("run") or "")[:_RUN],
+        findings=_dicts(result.get("findings") or result.get("refusals"), _FINDING),
+        check=_checked(result) if action == _CHECK else None,
     )
 
 
 def _good(host: str, action: str, result: dict[str, Any], *, check_mode: bool) -> HostState | None:
-    if action == "gpuctl.host.check":
-        return HostState(host, CHECKED, findings=tuple(result.get("findings") or ()))
+    if action == _CHECK:
+        return HostState(host, CHECKED, findings=_dicts(result.get("findings"), _FINDING), check=_checked(result))
     if action not in ("gpuctl.host.prepare", "gpuctl.host.restore"):
         return None
     reboot = bool(result.get("reboot_required"))
@@ -80,12 +91,12 @@ def _good(host: str, action: str, result: dict[str, Any], *, check_mode: bool) -
     return HostState(
         host,
         state,
-        what="; ".join(result.get("reboot_reasons") or ()) if reboot else "",
+        what="; ".join(_texts(result.get("reboot_reasons"))) if reboot else "",
         resolution="reboot it: --reboot does, in batches, and checks it again" if state == REBOOT_NEEDED else "",
         changes=_changes(result),
-        run=str(result.get("run") or ""),
+        run=str(result.get("run") or "")[:_RUN],
         reboot=reboot,
-        fingerprint=str(result.get("fingerprint") or ""),
+        fingerprint=_line(result.get("fingerprint")),
         diff="".join(str(one.get("prepared") or "") for one in _diffs(result)),
     )
 
@@ -96,7 +107,42 @@ def _diffs(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _changes(result: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    return tuple(result.get("changes") or ())
+    found = _dicts(result.get("changes"), _CHANGE)
+    ends = [{key: None if one.get(key) is None else str(one[key]) for key in ("before", "after")} for one in found]
+    return tuple({**one, **more} for one, more in zip(found, ends, strict=True))
+
+
+def _checked(result: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what a check said beside its findings, or None where it did not come to that."""
+    if not isinstance(result.get("ready"), bool):
+        return None
+    gpus = [{**gpu, "ready": gpu.get("ready") is True} for gpu in _dicts(result.get("gpus"), ("address", "name"))]
+    return {"ready": result["ready"], "gpus": gpus}
+
+
+# A host that was taken over says what it likes: nothing of it may stop the run, or act on the operator's terminal.
+
+
+def _result(said: object) -> dict[str, Any]:
+    try:
+        result = plain_value(said)
+    except RecursionError:
+        result = None
+    return result if isinstance(result, dict) else {"msg": "its answer makes no sense"}
+
+
+def _dicts(said: object, keys: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """Return the members of a list that are mappings, with every one of these keys a text."""
+    found = [one for one in said[:_MANY] if isinstance(one, dict)] if isinstance(said, list) else []
+    return tuple({**one, **{key: str(one.get(key) or "") for key in keys}} for one in found)
+
+
+def _texts(said: object) -> list[str]:
+    return [_line(one) for one in said[:_MANY]] if isinstance(said, list) else []
+
+
+def _line(said: object) -> str:
+    return " ".join(str(said or "").split())[:_LONGEST]
 
 
 def _said(result: dict[str, Any]) -> str:
@@ -106,7 +152,7 @@ def _said(result: dict[str, Any]) -> str:
         r"^(Task failed: |Module failed: |Action failed: |Failed to connect to the host via ssh: )+", "", text
     )
     lines = [line.strip() for line in text.splitlines() if line.strip(" @\t")]
-    return " ".join(lines)[:600]
+    return " ".join(lines)[:_LONGEST]
 
 
 def _known(said: str) -> tuple[str, str] | None:

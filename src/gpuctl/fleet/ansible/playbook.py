@@ -9,10 +9,13 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.errors import OperatorError
 from gpuctl.fleet.ansible.place import forgotten
+from gpuctl.fleet.names import proper
+from gpuctl.remote.untrusted import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -101,15 +104,15 @@ class Ansible:
             variables: extra variables; they win over the inventory's.
             words: more of the command line: --check.
         """
-        limit = self.folder / "limit"
-        limit.write_text("".join(f"{host}\n" for host in hosts), encoding="utf-8")
-        return self._run({"playbook": f"gpuctl.host.{name}"}, heard, ["--limit", f"@{limit}", *words], variables)
+        limit, _ = self._limit(hosts)
+        return self._run({"playbook": f"gpuctl.host.{name}"}, heard, ["--limit", limit, *words], variables)
 
     def hosts(self) -> tuple[str, ...]:
         """Return the hosts that are meant, in the inventory's order (which a playbook's own list has not).
 
         Raises:
             AnsibleFailed: the inventory cannot be read, or the limit fits nothing.
+            BadInventory: a name in it is none.
         """
         words = ["all", "--list-hosts", *(["--limit", self.access.limit] if self.access.limit else [])]
         lines: list[str] = []
@@ -122,7 +125,39 @@ class Ansible:
             raise AnsibleFailed(
                 "ansible cannot read the inventory", details=ended.said, resolution="ansible-inventory -i ... --graph"
             )
-        return _listed(lines)
+        return tuple(proper(name) for name in _listed(lines))
+
+    def variable(self, name: str, hosts: Iterable[str]) -> dict[str, str]:
+        """Return what a variable of the inventory is for each host, "" where it is not set; no host is asked.
+
+        Raises:
+            AnsibleFailed: Ansible does not say it.
+        """
+        found: dict[str, str] = {}
+
+        def heard(event: Event) -> None:
+            data = event.get("event_data") or {}
+            if event.get("event") == "runner_on_ok" and data.get("host"):
+                found[str(data["host"])] = str((data.get("res") or {}).get("msg") or "").strip()
+
+        limit, asked = self._limit(hosts)
+        words = ["all", "--limit", limit, "-m", "ansible.builtin.debug", "-a", f"msg={{{{ {name} | default('') }}}}"]
+        ended = self._run({"binary": "ansible"}, heard, words, {}, {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1"})
+        if ended.stopped:
+            raise KeyboardInterrupt
+        if missing := [host for host in asked if host not in found]:
+            raise AnsibleFailed(
+                f"ansible does not say the variable {name} of {missing[0]}",
+                details=ended.said,
+                resolution=f"ansible -i INVENTORY {missing[0]} -m debug -a var={name}",
+            )
+        return {host: found[host] for host in asked}
+
+    def _limit(self, hosts: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+        """The hosts are in a file; return the pattern that means it, and the hosts."""
+        asked, limit = tuple(hosts), self.folder / "limit"
+        limit.write_text("".join(f"{host}\n" for host in asked), encoding="utf-8")
+        return f"@{limit}", asked
 
     def _run(
         self,
@@ -130,6 +165,7 @@ class Ansible:
         heard: Callable[[Event], None],
         words: Sequence[str],
         variables: Mapping[str, Any],
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> Ended:
         from ansible_runner.config.runner import RunnerConfig
         from ansible_runner.runner import Runner
@@ -147,7 +183,7 @@ class Ansible:
             inventory=[_absolute(one) for one in self.access.inventory],
             cmdline=shlex.join([*words, *self._asked()]),
             forks=self.access.forks,
-            envvars=self._environment(),
+            envvars={**self._environment(), **more},
             passwords={_PROMPTS[kind]: word for kind, word in self.access.passwords.items()},
             ident="run",
             fact_cache_type="memory",
@@ -163,7 +199,7 @@ class Ansible:
 
         def handler(event: Event) -> bool:
             if not event.get("event_data", {}).get("host"):
-                said.extend(str(event.get("stdout") or "").splitlines())
+                said.extend(plain(str(event.get("stdout") or "")).splitlines())
                 del said[:-_SAID]
             try:
                 heard(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
 from gpuctl.fleet.report.model import Snapshot
@@ -48,6 +49,6 @@ def _snapshot(path: Path) -> Snapshot:
     run = open_run(path)
     try:
         hosts = read_entries(run.hosts())
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise NoRun(f"the kept run {path.name} cannot be read", details=str(error), resolution="check again") from error
     return Snapshot(hosts, run=str(run.head.get("run") or ""), at=str(run.head.get("started_at") or ""))
