@@ -14,7 +14,7 @@ from tests.guard import Guard
 ROOT = Path(__file__).resolve().parents[1]
 OPERATOR = re.compile(rb"^\s*(from|import) gpuctl[. \n]", re.MULTILINE)
 
-NEWER_ONLY = ("tests/packaging", "tests/lab/openstack", "tests/e2e", "tests/bench")
+NEWER_ONLY = ("tests/packaging", "tests/lab/openstack", "tests/e2e", "tests/bench", "tests/docs", "tests/collection")
 
 # Tests in these folders carry the marker without saying so.
 FOLDERS = {

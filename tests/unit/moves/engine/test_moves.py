@@ -324,7 +324,7 @@ class TestOthers:
 
         def disabled(line, result):
             ended(line, result)
-            rig.sim.hosts["gpu-b"].enabled = False
+            rig.sim.hosts["gpu-b"].disabled = True
 
         monkeypatch.setattr(migrate.Line, "ended", disabled)
         first, second = rig.migrate("one", "two", to="gpu-b")
