@@ -227,6 +227,9 @@ def _broken(track: Track, sight: Sight, server: Server, migration: Migration) ->
     if not sight.close or (server.task_state is not None and server.vm_state != "error"):
         return Look("move", f"migration {migration.id} is {migration.status}")
     name = "confirm" if track.last("confirm") else "migrate"
+    if server.vm_state == "resized" and unended(track, sight, name):
+        # Nova writes the record first, then the server's state, and ends the step last.
+        return Look("confirm", f"migration {migration.id} is {migration.status}; the server's state follows")
     sent = track.last(name)
     action = action_of(track, sent, sight) if sent else None
     why = words(action, server.fault.message if server.fault else "Nova says no more")

@@ -133,6 +133,18 @@ def test_a_guest_is_not_judged_before_every_step_has_ended():
         assert isinstance(next_step(one, sight(migration(), actions=(action,), **RESIZED)), step)
 
 
+def test_a_confirm_that_breaks_is_told_once_the_servers_state_has_followed():
+    """Seen on a real Nova: the record says error while the server still says VERIFY_RESIZE."""
+    one = track("cold", sent("migrate"), replace(sent("confirm"), request="req-2"), proof=GOOD)
+    action = Action("req-2", "confirmResize", None, "", None, (Event("compute_confirm_resize", None),))
+    seen = sight(migration(status="error"), actions=(action,), **RESIZED)
+    assert isinstance(next_step(one, seen), Look)
+    over = replace(action, events=(Event("compute_confirm_resize", "Error"),))
+    failed = sight(migration(status="error"), actions=(over,), status="ERROR", vm_state="error", host="gpu-b")
+    step = next_step(one, failed)
+    assert (step.state, "the server is ERROR on gpu-b" in step.detail) == ("failed", True)
+
+
 def test_a_lost_confirm_is_proven_again_before_it_is_asked_again():
     one = track("cold", sent("migrate"), sent("confirm", LOST), proof=None)
     step = next_step(one, sight(migration(), **RESIZED))
