@@ -109,6 +109,7 @@ def world(tmp_path, monkeypatch):
         yield World(tmp_path, monkeypatch, stack)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "act"), RUNS, ids=[f"{text} ({act.scene})" for text, act in RUNS])
 def test_it_runs(text: str, act: Act, world: World):
     said = texts()[text][0]
