@@ -92,7 +92,8 @@ def action_ended(lab: Lab, server: str, action: str) -> dict[str, Any]:
         whole: dict[str, Any] = lab.rest.call("compute", "GET", f"{path}/{newest['request_id']}")["instanceAction"]
         over = all(event["finish_time"] for event in whole["events"])
         over = over and any(event["event"].startswith("compute_") for event in whole["events"])
-        return whole if over else None
+        # Nova reads an action before its events: what it says of itself may be older than they are, so it is asked again.
+        return lab.rest.call("compute", "GET", f"{path}/{newest['request_id']}")["instanceAction"] if over else None
 
     found: dict[str, Any] = until(ended, f"{action} of {server}")
     settle(lab, server)
