@@ -57,7 +57,7 @@ def _snapshots(run: str | None, files: tuple[str, ...], before: tuple[str, ...])
 
 def _write(path: Path, page: str) -> None:
     """The page is at ``path``, whole or not at all."""
-    from gpuctl.output.whole_file import write_whole
+    from gpuctl.whole_file import write_whole
 
     try:
         write_whole(path, page.encode())

@@ -202,7 +202,7 @@ def write_text(file: Path, text: str) -> None:
     Raises:
         Failure: it cannot be written.
     """
-    from gpuctl.output.whole_file import write_whole
+    from gpuctl.whole_file import write_whole
 
     try:
         write_whole(file, text.encode())

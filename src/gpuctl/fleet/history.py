@@ -15,13 +15,14 @@ import socket
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuctl import own_state
 from gpuctl.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 SCHEMA, HISTORY_SCHEMA = "gpuctl.audit/1", "gpuctl.fleet.history/1"
 _HIDDEN = "***"
@@ -59,9 +60,7 @@ class Event:
 
 def place() -> Path:
     """Return where the trail is: gpuctl/audit.jsonl below XDG_STATE_HOME."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local/state"
-    return base / "gpuctl/audit.jsonl"
+    return own_state.folder("audit.jsonl")
 
 
 def record(event: Event, *, argv: Sequence[str] | None = None) -> Path:

@@ -6,20 +6,20 @@ and asks it again: the host's own journal says there what is true.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuctl import own_state
 from gpuctl.errors import OperatorError
 from gpuctl.fleet.run_state import INTERRUPTED, SKIPPED, UNKNOWN, HostState, Wish, run_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -45,8 +45,7 @@ class JournalHeld(OperatorError):
 
 def folder() -> Path:
     """Return where the journals are: gpuctl/fleet below XDG_STATE_HOME."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(state) if state.startswith("/") else Path.home() / ".local/state") / "gpuctl/fleet"
+    return own_state.folder("fleet")
 
 
 class Journal:
@@ -62,11 +61,13 @@ class Journal:
         away: hosts that this run took from the scheduler and has not given back -> the drain that did it.
     """
 
-    def __init__(self, run: str, wish: Wish, hosts: tuple[str, ...], states: dict[str, HostState], file: int) -> None:
-        self.run, self.wish, self.hosts, self.states, self._file = run, wish, hosts, states, file
+    def __init__(self, run: str, wish: Wish, hosts: tuple[str, ...]) -> None:
+        self.run, self.wish, self.hosts = run, wish, hosts
+        self.states: dict[str, HostState] = {}
         self.away: dict[str, str] = {}
         self.ended: int | None = None
         self.stopped = ""
+        self._lock = self._file = -1
 
     @classmethod
     def new(cls, wish: Wish, hosts: Sequence[str]) -> Journal:
@@ -76,13 +77,8 @@ class Journal:
             JournalFailed: it is not.
         """
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-        try:
-            folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = os.open(folder() / f"{run}.jsonl", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        except OSError as error:
-            raise _failed(folder(), error) from error
-        journal = cls(run, wish, tuple(hosts), {}, file)
-        journal.lock()
+        journal = cls(run, wish, tuple(hosts))
+        journal.hold(*_hold(folder() / f"{run}.jsonl"))
         journal.write({"schema": SCHEMA, "run": run, "wish": asdict(wish), "hosts": list(hosts)})
         return journal
 
@@ -102,24 +98,21 @@ class Journal:
                 f"no run {run} in {folder()}",
                 resolution=f"known: {', '.join(path.stem for path in known[-5:])}" if known else "leave --resume out",
             )
-        path = found[0]
+        # Locked before it is read: what another gpuctl has yet to write is not missed.
+        lock, file = _hold(found[0])
         try:
-            file = os.open(path, os.O_RDWR | os.O_APPEND)
-            data = path.read_bytes()
-        except OSError as error:
-            raise _failed(path, error) from error
-        try:
-            journal = cls.of(path, data, file)
-        except JournalFailed:
+            journal = cls.of(found[0], found[0].read_bytes())
+        except BaseException as error:
             os.close(file)
+            os.close(lock)
+            if isinstance(error, OSError):
+                raise _failed(found[0], error) from error
             raise
-        journal.lock()
-        if not data.endswith(b"\n"):
-            os.write(file, b"\n")  # a crash cut the last line off: the next one is not to grow on it
+        journal.hold(lock, file)
         return journal
 
     @classmethod
-    def of(cls, path: Path, data: bytes, file: int) -> Journal:
+    def of(cls, path: Path, data: bytes) -> Journal:
         """Return what a journal's file says; nothing is locked or written.
 
         Raises:
@@ -129,7 +122,7 @@ class Journal:
         if not lines or lines[0].get("schema") != SCHEMA:
             raise JournalFailed(f"{path} is no journal of a fleet run", resolution="leave --resume out")
         head = lines[0]
-        journal = cls(path.stem, Wish.of(head["wish"]), tuple(head["hosts"]), {}, file)
+        journal = cls(path.stem, Wish.of(head["wish"]), tuple(head["hosts"]))
         for line in lines[1:]:
             for host in line.get("begun", ()):
                 journal.states[host] = _asked(host)
@@ -143,15 +136,9 @@ class Journal:
                 journal.ended, journal.stopped = line["end"], line["stopped"] or ""
         return journal
 
-    def lock(self) -> None:
-        """This process alone writes; the lock goes with the process."""
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._file)
-            raise JournalHeld(
-                f"another gpuctl is at run {self.run}", resolution="wait for it, or end it; its journal stays"
-            ) from error
+    def hold(self, lock: int, file: int) -> None:
+        """Lines go to that open file from now on; both are closed with the journal."""
+        self._lock, self._file = lock, file
 
     def begun(self, hosts: Sequence[str]) -> None:
         """It is on disk that these hosts are about to be changed."""
@@ -176,11 +163,8 @@ class Journal:
     def write(self, line: dict[str, Any]) -> None:
         """One line is on disk, with its time."""
         data = json.dumps({"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **line}, ensure_ascii=False)
-        left = data.encode("utf-8", "backslashreplace") + b"\n"
         try:
-            while left:
-                left = left[os.write(self._file, left) :]
-            os.fsync(self._file)
+            own_state.add_line(self._file, data.encode("utf-8", "backslashreplace"))
         except OSError as error:
             raise _failed(folder(), error) from error
 
@@ -193,6 +177,7 @@ class Journal:
     ) -> None:
         """Let the file go."""
         os.close(self._file)
+        os.close(self._lock)
 
 
 def last_document(verb: str) -> dict[str, Any]:
@@ -204,7 +189,7 @@ def last_document(verb: str) -> dict[str, Any]:
     """
     for path in sorted(folder().glob("*.jsonl"), reverse=True):
         try:
-            found = Journal.of(path, path.read_bytes(), -1)
+            found = Journal.of(path, path.read_bytes())
         except OSError as error:
             raise _failed(path, error) from error
         if found.wish.verb == verb:
@@ -215,6 +200,24 @@ def last_document(verb: str) -> dict[str, Any]:
                 found.run, found.wish, states, stopped=found.stopped, interrupted=interrupted, before=frozenset()
             )
     raise JournalMissing(f"no {verb} of a fleet in {folder()}", resolution=f"gpuctl fleet {verb} -i INVENTORY")
+
+
+def _hold(path: Path) -> tuple[int, int]:
+    """Return a run's lock and its file, this process's alone."""
+    try:
+        lock = own_state.lock(path.with_suffix(".lock"))
+        try:
+            return lock, own_state.open_lines(path)
+        except OSError:
+            os.close(lock)
+            raise
+    except own_state.Held as error:
+        raise JournalHeld(
+            f"another gpuctl is at run {path.stem} (pid {error.pid})",
+            resolution="wait for it, or end it; its journal stays",
+        ) from error
+    except OSError as error:
+        raise _failed(path, error) from error
 
 
 def _asked(host: str) -> HostState:

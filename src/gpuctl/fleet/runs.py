@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuctl import own_state
 from gpuctl.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ class NoRun(OperatorError):
 
 def place() -> Path:
     """Return the folder of the kept runs."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local/state"
-    return base / "gpuctl/fleet/runs"
+    return own_state.folder("fleet", "runs")
 
 
 def new_id() -> str:

@@ -7,21 +7,20 @@ and what the server was before; that is all a way needs to go on after a kill.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from gpuctl import own_state
 from gpuctl.moves.errors import Busy, MoveError
 from gpuctl.moves.move import Sent, Track, dump_move, load_move
 from gpuctl.moves.result import OPEN_ENDED
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 FORM = 1
@@ -33,10 +32,7 @@ class JournalFailed(MoveError):
 
 def folder(cloud: str) -> Path:
     """Return where the journals of a cloud are: gpuctl/moves/CLOUD below XDG_STATE_HOME."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local/state"
-    name = re.sub(r"[^\w.-]", "_", cloud) or "_"
-    return base / "gpuctl/moves" / ("_" + name[1:] if name.startswith(".") else name)
+    return own_state.folder("moves", own_state.component(cloud))
 
 
 def stamp(at: float | None = None) -> str:
@@ -61,18 +57,16 @@ class Journal:
             Busy: another gpuctl has it; its pid is named.
             JournalFailed: it cannot be made or opened.
         """
-        where = folder(cloud)
-        path = where / f"{server}.jsonl"
+        path = folder(cloud) / f"{server}.jsonl"
         try:
-            where.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = _locked(path.with_suffix(".lock"), server)
+            lock = own_state.lock(path.with_suffix(".lock"))
             try:
-                file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-                _end_line(file)
-                _sync(where)
+                file = own_state.open_lines(path)
             except OSError:
-                os.close(lock)  # else the lock stays this process's, and the next try of it is refused
+                os.close(lock)
                 raise
+        except own_state.Held as error:
+            raise _busy(server, error) from error
         except OSError as error:
             raise JournalFailed(
                 f"the journal {path} cannot be opened",
@@ -133,10 +127,9 @@ class Journal:
         self._write("end", track.move.id, state=state, detail=detail)
 
     def _write(self, kind: str, about: str, **more: object) -> None:
-        line = json.dumps({"v": FORM, "at": stamp(), "kind": kind, "id": about, **more}, default=_plain) + "\n"
+        line = json.dumps({"v": FORM, "at": stamp(), "kind": kind, "id": about, **more}, default=_plain)
         try:
-            _write_all(self._file, line.encode())
-            os.fsync(self._file)
+            own_state.add_line(self._file, line.encode())
         except OSError as error:
             raise JournalFailed(
                 f"the journal {self.path} cannot be written",
@@ -215,58 +208,18 @@ def refuse_busy(cloud: str, server: str) -> None:
     """
     path = folder(cloud) / f"{server}.lock"
     try:
-        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
+        own_state.refuse_held(path)
+    except own_state.Held as error:
+        raise _busy(server, error) from error
     except OSError as error:
         raise JournalFailed(f"the lock {path} cannot be opened", details=str(error)) from error
-    try:
-        _take(lock, fcntl.LOCK_SH, server)
-    finally:
-        os.close(lock)
 
 
-def _take(lock: int, how: int, server: str) -> None:
-    try:
-        fcntl.flock(lock, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        raise Busy(
-            f"another gpuctl is moving server {server} (pid {holder or 'unknown'})",
-            resolution="let it end; its journal goes on from where the cloud is if it is killed",
-        ) from None
-
-
-def _locked(path: Path, server: str) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        _take(lock, fcntl.LOCK_EX, server)
-    except Busy:
-        os.close(lock)
-        raise
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
-
-
-def _end_line(file: int) -> None:
-    """A line that a kill cut off ends here, so that the next one stands alone."""
-    size = os.fstat(file).st_size
-    if size and os.pread(file, 1, size - 1) != b"\n":
-        os.write(file, b"\n")
-
-
-def _write_all(file: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(file, data) :]
-
-
-def _sync(where: Path) -> None:
-    handle = os.open(where, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _busy(server: str, held: own_state.Held) -> Busy:
+    return Busy(
+        f"another gpuctl is moving server {server} (pid {held.pid})",
+        resolution="let it end; its journal goes on from where the cloud is if it is killed",
+    )
 
 
 def _plain(value: object) -> object:

@@ -15,8 +15,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuctl.output.whole_file import write_whole
 from gpuctl.remote.errors import BadSshConfig
+from gpuctl.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuctl import own_state
 from gpuctl.errors import OperatorError
 from gpuctl.up.phase import DONE, Row
+from gpuctl.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -34,10 +35,8 @@ class StateFailed(OperatorError):
 
 def place(inventory: Sequence[str], limit: str) -> Path:
     """Return the state's file of an inventory and a limit: gpuctl/up below XDG_STATE_HOME."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local/state"
     digest = hashlib.sha256(json.dumps([*inventory, limit]).encode()).hexdigest()[:16]
-    return base / "gpuctl/up" / f"{digest}.json"
+    return own_state.folder("up", f"{digest}.json")
 
 
 @dataclass(slots=True)
@@ -63,20 +62,14 @@ class State:
             StateFailed: it cannot be made.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            pid = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip()
-            os.close(self._lock)
+            self._lock = own_state.lock(self.path.with_suffix(".lock"))
+        except own_state.Held as error:
             raise UpHeld(
-                f"another gpuctl up is at this inventory: pid {pid or 'unknown'}",
+                f"another gpuctl up is at this inventory: pid {error.pid}",
                 resolution="wait for it, or end it; running it again goes on from what is there",
             ) from error
         except OSError as error:
             raise _failed(self.path, error) from error
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
         self.phases = _read(self.path)
         return self
 
@@ -102,14 +95,8 @@ class State:
             "evidence": list(row.outcome.evidence),
         }
         document = {"schema": SCHEMA, "inventory": list(self.inventory), "limit": self.limit, "phases": self.phases}
-        part = self.path.with_suffix(".part")
         try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(document, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.path)
+            write_whole(self.path, json.dumps(document, indent=1).encode(), mode=0o600)
         except OSError as error:
             raise _failed(self.path, error) from error
 

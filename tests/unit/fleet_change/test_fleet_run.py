@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("click")
 
+from gpuctl import own_state
 from gpuctl.fleet.prepare import FleetRun, Told, idle, left, plan
 from gpuctl.fleet.run_state import HostState, Wish, exit_code, run_document
 from gpuctl.fleet.run_state_journal import Journal, JournalFailed, JournalHeld, JournalMissing, folder
@@ -291,6 +294,27 @@ class TestJournal:
         with Journal.new(wish(), ["h1"]) as journal, pytest.raises(JournalHeld) as error:
             Journal.load(journal.run)
         assert error.value.exit_code == 75
+        assert f"pid {os.getpid()}" in str(error.value)
+
+    def test_it_is_locked_before_it_is_read(self, monkeypatch):
+        with Journal.new(wish(), ["h1"]) as journal:
+            pass
+        read = Path.read_bytes
+
+        def watched(path: Path) -> bytes:
+            with pytest.raises(own_state.Held):
+                own_state.refuse_held(path.with_suffix(".lock"))
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", watched)
+        Journal.load(journal.run).__exit__(None, None, None)
+
+    def test_what_could_not_be_read_is_nobodys(self):
+        folder().mkdir(parents=True)
+        (folder() / "x.jsonl").write_text("{}\n")
+        for _ in range(2):
+            with pytest.raises(JournalFailed):
+                Journal.load("x")
 
     def test_it_is_the_users_alone(self):
         with Journal.new(wish(), ["h1"]) as journal:

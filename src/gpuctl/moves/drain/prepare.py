@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gpuctl.moves.drain.estimate import Estimate, history
 from gpuctl.moves.drain.evacuate import plan_evacuation, refuse_alive
 from gpuctl.moves.drain.plan import Judge, Plan, Wish, make_plan
-from gpuctl.moves.drain.record import Past, Record
+from gpuctl.moves.drain.record import Past, past
 from gpuctl.moves.drain.result import DrainResult
 from gpuctl.moves.drain.service import find, run_of
 from gpuctl.moves.drain.sight import Told, look
@@ -99,13 +99,14 @@ def prepare(
     compute = find(api, host)
     for one in settings.only:
         find(api, one)
-    with Record.open(cloud.name, host) as record:
-        past = record.past()
+    earlier = past(cloud.name, host)
     if settings.evacuate:
         refuse_alive(compute, settings.confirmed_dead, hosts)
-    sight = look(cloud, host, unended(past), hosts=None if settings.evacuate else hosts, database=database, told=told)
+    sight = look(
+        cloud, host, unended(earlier), hosts=None if settings.evacuate else hosts, database=database, told=told
+    )
     run = run_of(compute)
-    known = any(one.run == run for one in past)
+    known = any(one.run == run for one in earlier)
     estimate = history(cloud.name)
     job = Job(
         cloud,

@@ -6,15 +6,14 @@ It says what was meant, and what was changed of the compute service; where each 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from gpuctl import own_state
 from gpuctl.moves.errors import Busy
-from gpuctl.moves.journal import JournalFailed, folder, stamp
+from gpuctl.moves.journal import JournalFailed, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,9 +59,7 @@ class Past:
 
 def path_of(cloud: str, host: str) -> Path:
     """Return where a host's drains are on record: gpuctl/drains/CLOUD/HOST.jsonl below XDG_STATE_HOME."""
-    moves = folder(cloud)
-    name = re.sub(r"[^\w.-]", "_", host) or "_"
-    return moves.parent.parent / "drains" / moves.name / f"{'_' + name[1:] if name.startswith('.') else name}.jsonl"
+    return own_state.folder("drains", own_state.component(cloud), f"{own_state.component(host)}.jsonl")
 
 
 @dataclass
@@ -83,23 +80,14 @@ class Record:
         """
         path = path_of(cloud, host)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = own_state.lock(path.with_suffix(".lock"))
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
+                file = own_state.open_lines(path)
+            except OSError:
                 os.close(lock)
-                raise Busy(
-                    f"another gpuctl is draining {host} (pid {holder or 'unknown'})",
-                    resolution="let it end; if it is killed, the same command goes on",
-                ) from None
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            size = os.fstat(file).st_size
-            if size and os.pread(file, 1, size - 1) != b"\n":
-                os.write(file, b"\n")  # a line that a kill cut off ends here
+                raise
+        except own_state.Held as error:
+            raise _busy(host, error) from error
         except OSError as error:
             raise _failed(path, error) from error
         return cls(path, lock, file)
@@ -127,30 +115,43 @@ class Record:
         Raises:
             JournalFailed: it is not.
         """
-        line = json.dumps({"v": FORM, "at": stamp(), "kind": kind, "run": run, **more}) + "\n"
         try:
-            data = line.encode()
-            while data:
-                data = data[os.write(self._file, data) :]
-            os.fsync(self._file)
+            line = json.dumps({"v": FORM, "at": stamp(), "kind": kind, "run": run, **more})
+            own_state.add_line(self._file, line.encode())
         except OSError as error:
             raise _failed(self.path, error) from error
 
     def past(self) -> list[Past]:
-        """Return the drains on record, oldest first.
+        """Return the drains on record, oldest first; see ``past``."""
+        return _read(self.path)
 
-        Raises:
-            JournalFailed: it cannot be understood: what was changed of the service is not known then.
-        """
-        try:
-            return read(self.path)
-        except (KeyError, TypeError) as error:
-            raise JournalFailed(
-                f"the record {self.path} cannot be read: which drains of the host did not end is not known",
-                details=f"{type(error).__name__}: {error}",
-                resolution="use the gpuctl that wrote it; else look at the host's compute service, then move the file "
-                "away",
-            ) from error
+
+def past(cloud: str, host: str) -> list[Past]:
+    """Return the drains of a host, oldest first, while nobody drains it. Nothing is made: for a look, and a dry run.
+
+    Raises:
+        Busy: another gpuctl drains the host; its pid is named.
+        JournalFailed: the record cannot be understood: what was changed of the service is not known then.
+    """
+    path = path_of(cloud, host)
+    try:
+        own_state.refuse_held(path.with_suffix(".lock"))
+    except own_state.Held as error:
+        raise _busy(host, error) from error
+    except OSError as error:
+        raise _failed(path, error) from error
+    return _read(path)
+
+
+def _read(path: Path) -> list[Past]:
+    try:
+        return read(path)
+    except (OSError, KeyError, TypeError) as error:
+        raise JournalFailed(
+            f"the record {path} cannot be read: which drains of the host did not end is not known",
+            details=f"{type(error).__name__}: {error}",
+            resolution="use the gpuctl that wrote it; else look at the host's compute service, then move the file away",
+        ) from error
 
 
 def read(path: Path) -> list[Past]:
@@ -183,6 +184,15 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             said = json.loads(line)
             if isinstance(said, dict) and said.get("v") == FORM:
                 yield said
+            elif isinstance(said, dict) and said.get("v", 0) > FORM:
+                raise TypeError(f"a line of form {said['v']}; this gpuctl knows {FORM}")
+
+
+def _busy(host: str, held: own_state.Held) -> Busy:
+    return Busy(
+        f"another gpuctl is draining {host} (pid {held.pid})",
+        resolution="let it end; if it is killed, the same command goes on",
+    )
 
 
 def _failed(path: Path, error: OSError) -> JournalFailed:

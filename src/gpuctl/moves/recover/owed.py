@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gpuctl.moves.journal import JournalFailed, folder
+from gpuctl.whole_file import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +36,7 @@ def owe(cloud: str, server: str, owed: Owed) -> None:
     path = _path(cloud, server)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = path.with_suffix(".part")
-        with part.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(owed)))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, json.dumps(asdict(owed)).encode(), mode=0o600)
     except OSError as error:
         raise JournalFailed(
             f"{path} cannot be written", details=str(error), resolution="nothing was shelved; make room, then try again"

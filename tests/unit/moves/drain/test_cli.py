@@ -7,6 +7,7 @@ import json
 import pytest
 
 from gpuctl.cli.main import main
+from gpuctl.moves.drain.record import path_of
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def test_the_plan_as_json_and_nothing_is_touched(rig, capsys):
     assert {one["state"] for one in said["results"]} == {"planned"}
     assert {(one["from"], one["to"]) for one in said["results"]} == {("gpu-0", "gpu-1")}
     assert not rig.sim.hosts["gpu-0"].disabled
+    assert not path_of("sim", "gpu-0").parent.exists()
 
 
 def test_done(rig, capsys):

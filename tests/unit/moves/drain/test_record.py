@@ -7,6 +7,8 @@ import pytest
 from gpuctl.moves.drain.brakes import Brakes
 from gpuctl.moves.drain.prepare import unended
 from gpuctl.moves.drain.record import Past, Record, path_of, read
+from gpuctl.moves.drain.record import past as past_of
+from gpuctl.moves.errors import Busy
 from gpuctl.moves.journal import JournalFailed
 
 
@@ -74,3 +76,29 @@ def test_what_cannot_be_understood_is_no_drain_that_ended(tmp_path, monkeypatch)
         record.path.write_text('{"v": 1, "kind": "begin", "run": "r"}\n')
         with pytest.raises(JournalFailed, match="not known"):
             record.past()
+
+
+def test_a_line_of_a_newer_gpuctl_is_not_passed_over(state):
+    with Record.open("sim", "gpu-a") as record:
+        record.write("begin", "r1", user="me", evacuate=False, servers={})
+    with path_of("sim", "gpu-a").open("a") as file:
+        file.write('{"v": 2, "kind": "begin", "run": "r2"}\n')
+    with pytest.raises(JournalFailed, match="not known") as error:
+        past_of("sim", "gpu-a")
+    assert "form 2" in error.value.details
+
+
+def test_a_record_that_cannot_be_opened_is_one_error(state):
+    path_of("sim", "gpu-a").mkdir(parents=True)
+    with pytest.raises(JournalFailed):
+        past_of("sim", "gpu-a")
+    with pytest.raises(JournalFailed):
+        Record.open("sim", "gpu-a")
+    path_of("sim", "gpu-a").rmdir()
+    Record.open("sim", "gpu-a").close()  # the failure before left no lock behind
+
+
+def test_while_somebody_drains_a_look_names_him(state):
+    with Record.open("sim", "gpu-a"), pytest.raises(Busy, match=r"pid \d+"):
+        past_of("sim", "gpu-a")
+    assert past_of("sim", "gpu-a") == []

@@ -155,7 +155,7 @@ def test_a_look_whether_it_is_free(state):
 
 def test_what_could_not_be_opened_is_not_kept_locked(monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("gpuctl.moves.journal._end_line", lambda file: (_ for _ in ()).throw(OSError(28, "No space")))
+        patch.setattr("gpuctl.own_state.open_lines", lambda path: (_ for _ in ()).throw(OSError(28, "No space")))
         with pytest.raises(JournalFailed, match="cannot be opened"):
             Journal.open("sim", SERVER.id)
     Journal.open("sim", SERVER.id).close()

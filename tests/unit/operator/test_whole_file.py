@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from gpuctl.output.whole_file import write_whole
+from gpuctl.whole_file import write_whole
 
 
 def test_it_is_there_with_its_mode_and_nothing_beside_it(tmp_path):
