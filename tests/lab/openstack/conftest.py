@@ -6,7 +6,8 @@ GPUCTL_OPENSTACK_LAB=FOLDER takes the lab of that state folder instead, and leav
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from . import Lab, Unavailable
 from .services import overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from .product import Product
@@ -34,6 +35,28 @@ def moves_lab(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
     finally:
         if not kept:
             one.down(purge=not request.session.testsfailed)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """What nova-compute complained of before a test failed is part of its report: the lab may be gone by then."""
+    report: Any = yield
+    lab = getattr(item, "funcargs", {}).get("moves_lab")
+    if report.failed and lab is not None:
+        said = [
+            f"{path.stem}: {line}"
+            for path in sorted(lab.layout.log.glob("compute-*.log"))
+            for line in _complaints(path)
+        ]
+        report.sections.append(("the newest errors of the lab's nova-computes", "\n".join(said)))
+    return report
+
+
+def _complaints(path: Path, most: int = 12) -> list[str]:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 400_000))
+        lines = file.read().decode(errors="replace").splitlines()
+    return [line[:400] for line in lines if re.search(r" ERROR nova|Error: |lab: fault", line)][-most:]
 
 
 @pytest.fixture(scope="session", params=[False, True], ids=["untracked", "tracked"])

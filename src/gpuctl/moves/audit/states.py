@@ -24,8 +24,7 @@ def server_state(sight: Sight, server: Server) -> Iterator[Finding]:
     """Look for what the server's own document shows."""
     if server.status == "ERROR":
         fault = server.fault
-        lines = [line.strip() for line in (fault.details if fault else "").splitlines() if line.strip()]
-        said = lines[-1] if lines else (fault.message if fault else "no fault is shown")
+        said = (fault.words or fault.message) if fault else "no fault is shown"
         yield found("server-error", "fail", server.id, f"status ERROR on {server.host}: {said}", recover(server.id))
     idle = sight.seconds_since(server.updated)
     if server.task_state is not None and idle > HOUR:

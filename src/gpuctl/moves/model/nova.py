@@ -44,6 +44,11 @@ class Fault:
     details: str = ""
     created: str = ""
 
+    @property
+    def words(self) -> str:
+        """The exception's own words: the last line of the details that is not empty."""
+        return _last_line(self.details)
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -150,6 +155,11 @@ class Event:
     finished: str | None = None
     details: str = ""
 
+    @property
+    def words(self) -> str:
+        """What Nova kept of the failure; of an exception that is not its own, no more than the class's name."""
+        return _last_line(self.details)
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -175,3 +185,7 @@ class Compute:
     reason: str | None = None
     updated: str | None = None
     zone: str | None = None
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -12,7 +12,6 @@ from gpuctl.moves.placement_api import PlacementApi
 from gpuctl.moves.recover import leftovers
 from gpuctl.moves.recover.never import never
 from gpuctl.moves.recover.owed import Owed, owe
-from gpuctl.moves.recover.sight import last_line
 from gpuctl.moves.recover.step import Act, Clear, Put, Step
 from gpuctl.moves.recover.verify import missing, not_settled
 from gpuctl.moves.result import DONE, FAILED, REFUSED, UNKNOWN
@@ -150,5 +149,5 @@ def _failure(action: Action | None) -> str:
     """Return what failed of an action; empty where nothing did."""
     if action is None or action.message != "Error":
         return ""
-    said = [f"{one.name}: {last_line(one.details)}" for one in action.events or () if one.result == "Error"]
+    said = [f"{one.name}: {one.words}" for one in action.events or () if one.result == "Error"]
     return f"{action.action} failed: {'; '.join(said) or 'no event says why'}"

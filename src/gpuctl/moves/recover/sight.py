@@ -126,12 +126,7 @@ class Sight:
     def says(self, action: Action | None) -> str:
         """Return what an action's failed events say, in one line."""
         events = [] if action is None else [one for one in action.events or () if one.result == "Error"]
-        return "; ".join(f"{one.name}: {last_line(one.details)}" for one in events) or "no event says why"
-
-
-def last_line(text: str) -> str:
-    """Return the last line of a traceback that is not empty: the exception's own words."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+        return "; ".join(f"{one.name}: {one.words}" for one in events) or "no event says why"
 
 
 def moment(text: str | None) -> str:

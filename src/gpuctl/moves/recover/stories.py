@@ -8,7 +8,7 @@ from gpuctl.moves.model import BROKEN
 from gpuctl.moves.recover.case import LIKELY, POSSIBLE, PROVEN, Case
 from gpuctl.moves.recover.guest import OFF, RUNS, guest_of
 from gpuctl.moves.recover.phase import Phase, after, phase
-from gpuctl.moves.recover.sight import STARTS, Sight, last_line
+from gpuctl.moves.recover.sight import STARTS, Sight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +39,12 @@ def _error(sight: Sight) -> Case:
     if newest is None or newest.dest is None or newest.status not in _ENDED:
         return _other_error(sight)
     step, event = phase(sight, newest)
-    said = "" if event is None else f"event {event.name}: {last_line(event.details)}"
+    said = "" if event is None else f"event {event.name}: {event.words}"
     evidence = (
         f"status ERROR on {sight.home}",
         f"migration {newest.id} {newest.source} -> {newest.dest} is {newest.status}",
         *((said,) if said else ()),
-        *((f"fault: {fault.message}; {last_line(fault.details)}",) if fault else ()),
+        *((f"fault: {fault.message}; {fault.words}",) if fault else ()),
     )
     tried = next((one for one in reversed(after(sight, newest, STARTS)) if one.message == "Error"), None)
     if tried is not None and _is_key_error(sight, tried):

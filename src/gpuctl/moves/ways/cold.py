@@ -57,7 +57,7 @@ def _without(track: Track, sight: Sight, server: Server) -> Step:
     sent = track.last("migrate")
     action = action_of(track, sent, sight) if sent else None
     if action is not None and action.message == "Error" and server.task_state is None:
-        why = words(action, "the action migrate failed")
+        why = words(action, server, "the action migrate failed")
         return End(
             FAILED,
             f"the move did not begin: {why}; the server is {server.status} on {server.host}",
@@ -137,7 +137,7 @@ def _stuck(track: Track, sight: Sight, name: str) -> Step:
     sent = track.last(name)
     action = action_of(track, sent, sight) if sent else None
     if sight.close and action is not None and action.message == "Error":
-        return End(UNFINISHED, f"the {name} failed: {words(action, 'Nova says no more')}", recover(track))
+        return End(UNFINISHED, f"the {name} failed: {words(action, sight.server)}", recover(track))
     kind = "confirm" if name == "confirm" else "revert"
     return Look(kind, f"the {name} was taken")
 
@@ -232,7 +232,7 @@ def _broken(track: Track, sight: Sight, server: Server, migration: Migration) ->
         return Look("confirm", f"migration {migration.id} is {migration.status}; the server's state follows")
     sent = track.last(name)
     action = action_of(track, sent, sight) if sent else None
-    why = words(action, server.fault.message if server.fault else "Nova says no more")
+    why = words(action, server)
     if migration.dest is None:
         if server.vm_state == "error":
             return End(

@@ -59,7 +59,7 @@ def _failed(track: Track, sight: Sight, server: Server, migration: Migration | N
     """Return the end of one that failed, with what may be held."""
     sent = track.last(EVACUATE)
     action = action_of(track, sent, sight) if sent else None
-    why = words(action, server.fault.message if server.fault else "Nova says no more")
+    why = words(action, server)
     held = ""
     if migration is not None and migration.dest is not None:
         held = f"; a card on {migration.dest} may be held by migration {migration.id} ({migration.status})"

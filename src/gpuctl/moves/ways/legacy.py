@@ -54,7 +54,5 @@ def _after_error(track: Track, sight: Sight, server: Server, migration: Migratio
     if server.vm_state == "active":
         return settled(track, sight, server, migration.dest)
     if action is not None and action.message == "Error":
-        return End(
-            FAILED, f"it does not start on {migration.dest}: {words(action, 'Nova says no more')}", recover(track)
-        )
+        return End(FAILED, f"it does not start on {migration.dest}: {words(action, server)}", recover(track))
     return Look("power", "starting")

@@ -28,7 +28,7 @@ def step(track: Track, sight: Sight) -> Step:
         return _with(track, sight, sight.server, mine[0])
     action = action_of(track, sent, sight)
     if action is not None and action.message == "Error" and sight.server.task_state is None:
-        return End(FAILED, f"the live migration did not begin: {words(action, 'Nova says no more')}", recover(track))
+        return End(FAILED, f"the live migration did not begin: {words(action, sight.server)}", recover(track))
     return Look("begin", "waiting for Nova's migration record")
 
 
@@ -42,7 +42,7 @@ def _with(track: Track, sight: Sight, server: Server, migration: Migration) -> S
     if not sight.close or (server.task_state is not None and server.vm_state != "error"):
         return Look("live", f"migration {migration.id} is {migration.status}")
     sent = track.last("live")
-    why = words(action_of(track, sent, sight) if sent else None, "Nova says no more")
+    why = words(action_of(track, sent, sight) if sent else None, server)
     leak = "" if migration.dest is None else f"; a card on {migration.dest} may stay held by migration {migration.id}"
     return End(
         FAILED,

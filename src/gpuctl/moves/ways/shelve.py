@@ -77,7 +77,7 @@ def _unshelve_again(track: Track, sight: Sight, sent: Sent) -> Step:
         return more or _ask_unshelve(track)
     return End(
         UNFINISHED,
-        f"{track.move.to} did not take it ({words(action, 'Nova says no more')}); it is shelved, off, on no host and "
+        f"{track.move.to} did not take it ({words(action, sight.server)}); it is shelved, off, on no host and "
         "holds no card",
         f"{again(track)} tries again, --host HOST elsewhere",
     )
@@ -101,7 +101,7 @@ def _repeat(track: Track, sight: Sight, name: str, kind: str) -> Step | None:
         if sight.close and action is not None and action.message == "Error":
             if sent.at < track.since:
                 return None
-            return End(UNFINISHED, f"the {name} failed: {words(action, 'Nova says no more')}", again(track))
+            return End(UNFINISHED, f"the {name} failed: {words(action, sight.server)}", again(track))
         return Look(kind, f"the {name} was taken")
     if sent.detail and sent.at >= track.since:
         return End(UNFINISHED, f"Nova did not take the {name}: {sent.detail}; the server is shelved", again(track))
@@ -126,7 +126,7 @@ def _still_there(track: Track, sight: Sight, server: Server) -> Step:
                 recover(track),
             )
         return Look("shelve", "the shelve was taken")
-    why = words(action, "Nova says no more")
+    why = words(action, server)
     return End(
         FAILED,
         f"the shelve failed ({why}); Nova says {server.status} on {server.host}, but the guest was powered off for "
@@ -157,7 +157,5 @@ def _error(track: Track, sight: Sight, server: Server) -> Step:
     if not sight.close:
         return Look("shelve", "the server is in ERROR?")
     sent = track.last("unshelve") or track.last("offload") or track.last("shelve")
-    why = words(
-        action_of(track, sent, sight) if sent else None, server.fault.message if server.fault else "Nova says no more"
-    )
+    why = words(action_of(track, sent, sight) if sent else None, server)
     return End(FAILED, f"the server is in ERROR on {server.host or 'no host'} ({why})", recover(track))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuctl.moves.model import Action, Event, Migration
+from gpuctl.moves.model import Action, Event, Migration, Server
 from gpuctl.moves.move import ASKED, LOST, REFUSED, TAKEN, UNSENT, Sent, Sight, Track
 from gpuctl.moves.result import FAILED, UNKNOWN
 from gpuctl.moves.ways.steps import End, Look, Step
@@ -76,13 +76,24 @@ def unended(track: Track, sight: Sight, name: str) -> str:
     return next((one.name for one in (action.events if action else None) or () if one.result is None), "")
 
 
-def words(action: Action | None, otherwise: str) -> str:
-    """Return what an action says about its failure, in its own words."""
+def words(action: Action | None, server: Server | None, otherwise: str = "") -> str:
+    """Return what is known of why an action failed, in the words of who failed.
+
+    Args:
+        action: the failed action. Of an exception that is not Nova's own it keeps the name of the class only.
+        server: the server; its fault, while it is in ERROR, has the words of such an exception.
+        otherwise: what is said where nothing is known.
+    """
+    fault = server.fault if server else None
+    otherwise = otherwise or (fault.message if fault else "Nova says no more")
     event = failed_event(action)
-    if event is None:
+    if event is None or action is None:
         return otherwise
-    lines = [line for line in event.details.splitlines() if line.strip()]
-    said = lines[-1].strip() if lines else otherwise
+    said = event.words or otherwise
+    if said.isidentifier() and fault and said in fault.words.partition(": ")[0]:
+        said = fault.words
+    elif said.isidentifier() and event.host:
+        said += f"; nova-compute's log there has its words, at {action.request}"
     return f"{event.name}{f' on {event.host}' if event.host else ''}: {said}"
 
 

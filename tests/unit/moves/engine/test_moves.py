@@ -93,7 +93,7 @@ class TestCold:
     @pytest.mark.parametrize(
         ("fault", "where", "said"),
         [
-            ("finish_migration", "gpu-b", "libvirtError"),
+            ("finish_migration", "gpu-b", "is in use by driver QEMU"),
             ("ssh", "gpu-a", "Host key verification failed"),
             ("disk_copy", "gpu-a", ""),
         ],
@@ -235,6 +235,9 @@ class TestShelve:
         result = tracked.one("guest", to="gpu-b")
         assert result.state == "unfinished"
         assert "holds no card" in result.detail
+        # Nova keeps no more than the class of libvirt's exception, and a server that is not in ERROR shows no fault.
+        (action,) = [one for one in tracked.sim.actions[server.id] if one.action == "unshelve"]
+        assert f"libvirtError; nova-compute's log there has its words, at {action.request_id}" in result.detail
         assert server.host is None
         assert tracked.one("guest", to="gpu-c").state == "done"
         assert server.host == "gpu-c"
