@@ -85,13 +85,13 @@ def words(action: Action | None, server: Server | None, otherwise: str = "") -> 
         otherwise: what is said where nothing is known.
     """
     fault = server.fault if server else None
-    otherwise = otherwise or (fault.message if fault else "Nova says no more")
+    told = (fault.words or fault.message) if fault else ""
     event = failed_event(action)
     if event is None or action is None:
-        return otherwise
-    said = event.words or otherwise
-    if said.isidentifier() and fault and said in fault.words.partition(": ")[0]:
-        said = fault.words
+        return otherwise or told or "Nova says no more"
+    said = event.words or otherwise or told or "Nova says no more"
+    if said.isidentifier() and fault and said in {fault.message, told.partition(": ")[0]}:
+        said = told
     elif said.isidentifier() and event.host:
         said += f"; nova-compute's log there has its words, at {action.request}"
     return f"{event.name}{f' on {event.host}' if event.host else ''}: {said}"
