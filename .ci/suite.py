@@ -10,6 +10,7 @@ if anything failed, a part that could not be started or ran out of time among th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -250,8 +251,15 @@ def say(text: str) -> None:
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """End a part's whole process group, a virtual machine that it left behind too."""
+    """End a part's whole process group, a virtual machine that it left behind too.
+
+    One that still runs is interrupted first: pytest then ends what its tests started, and a cloud is no child of it.
+    """
     try:
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(60)
         os.killpg(child.pid, signal.SIGTERM)
         for _ in range(50):
             child.poll()

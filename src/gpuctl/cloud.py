@@ -6,11 +6,13 @@ to the caller as Uncertain, who has to look what became of it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
 import warnings
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -69,12 +71,14 @@ class Service:
         adapter: keystoneauth's, which knows the endpoint and renews the token once it has run out.
         kind: "compute", "identity", ...: the name that goes with a microversion.
         asked: how many requests were sent (retries too).
+        ahead: seconds by which the API's clock was ahead of this machine's at its last answer, by its Date header.
     """
 
     adapter: Adapter
     kind: str
     pause: Callable[[float], None] = field(default_factory=lambda: pause)
     asked: int = 0
+    ahead: float = 0.0
     _counting: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
@@ -167,9 +171,12 @@ class Service:
         if version is not None:
             more["microversion"] = f"{version[0]}.{version[1]}"
         try:
-            return self.adapter.request(root + path, method, **_ONCE, **more)
+            response = self.adapter.request(root + path, method, **_ONCE, **more)
         except (exceptions.ClientException, OSError) as error:
             raise from_client(f"{self.kind} API", error) from error
+        with contextlib.suppress(KeyError, ValueError):
+            self.ahead = parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
+        return response
 
 
 def pause(seconds: float) -> None:

@@ -42,9 +42,9 @@ def work(argv, env, out, strike):
 
 
 def _strike(number, mode):
-    from gpuctl.moves import journal
+    from gpuctl import own_state
 
-    write, fsync, count = journal._write_all, os.fsync, [0]
+    write, fsync, count = own_state._write, os.fsync, [0]
 
     def die():
         os.kill(os.getpid(), signal.SIGKILL)
@@ -65,8 +65,8 @@ def _strike(number, mode):
         if count[0] == number and mode == "after the fsync":
             die()
 
-    journal._write_all = writing
-    journal.os.fsync = syncing
+    own_state._write = writing
+    own_state.os.fsync = syncing
 
 
 class KillSim(MovesSim):

@@ -39,6 +39,18 @@ def hosts(function: F) -> F:
     )(function)
 
 
+def audit_interval(function: F) -> F:
+    """Add --audit-interval; the command gets ``audit_interval``, for Options."""
+    return click.option(
+        "--audit-interval",
+        type=click.FloatRange(1),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="nova.conf's update_resources_interval: what waits for an audit of nova-compute waits up to twice that.",
+    )(function)
+
+
 def database(said: tuple[str, ...]) -> NovaDatabase | None:
     """Return the databases that --nova-db names; None without it.
 

@@ -47,6 +47,7 @@ def add_to(group: click.Group) -> None:
               help="Evacuate servers with local disks, which are made anew unless on shared storage.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(1), default=None, metavar="SECONDS",
               help="After that a step of a move is reported as unknown, still going; hours by default.")  # fmt: skip
+@books_options.audit_interval
 @click.option("--dry-run", is_flag=True, help="Show the plan and every guard that refuses, and change nothing.")
 @yes
 @books_options.nova_db
@@ -130,6 +131,7 @@ def _settings(said: dict[str, Any]) -> Settings:
             force_locked=said["force_locked"],
             accept_ephemeral_loss=said["accept_ephemeral_loss"],
             live_aliases=said["live_aliases"],
+            audit_interval=said["audit_interval"],
             deadlines=dict.fromkeys(DEADLINES, said["timeout"]) if said["timeout"] else {},
         ),
         only=said["only"],

@@ -80,6 +80,7 @@ def _timeouts(_ctx: click.Context, _param: click.Parameter, said: tuple[str, ...
     metavar="SECONDS",
     help="A request whose answer was lost and that left no trace for so long was not taken.",
 )
+@books_options.audit_interval
 @click.option("--dry-run", is_flag=True, help="Show the way and every guard, and change nothing.")
 @yes
 @books_options.nova_db
@@ -118,6 +119,7 @@ def migrate(
         accept_ephemeral_loss=said["accept_ephemeral_loss"],
         live_aliases=said["live_aliases"],
         settle=said["settle"],
+        audit_interval=said["audit_interval"],
         deadlines=said["deadlines"],
     )
     found = connect(os_cloud, region)

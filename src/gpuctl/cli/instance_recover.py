@@ -57,6 +57,7 @@ def add_to(group: click.Group) -> None:
     metavar="SECONDS",
     help="Wait so long for a statement to take effect; 600 on a terminal, else 0.",
 )
+@books_options.audit_interval
 @books_options.nova_db
 @books_options.hosts
 @cloud
@@ -79,6 +80,7 @@ def recover(
     Example: gpuctl instance recover train-7 --nova-db @nova-db.txt --ssh --dry-run
     """
     from gpuctl.cloud import connect
+    from gpuctl.moves.move import Options
     from gpuctl.moves.recover.reader import Reader
     from gpuctl.output.recover_tables import document, result_table
 
@@ -88,7 +90,7 @@ def recover(
         )
     base = books_options.database(said["nova_db"])
     link = books_options.link(ssh=said["ssh"], instances_path=said["instances_path"])
-    reader = Reader(connect(os_cloud, region), link, base)
+    reader = Reader(connect(os_cloud, region), link, base, Options(audit_interval=said["audit_interval"]).audit)
     ids = list(dict.fromkeys(reader.find(one) for one in servers))
     found = _each(_repair(ctx, reader, said), ids)
     emit(document(reader.cloud.name, found), form, result_table(found, verbose=verbose(ctx)))

@@ -38,7 +38,7 @@ class Conduct:
     def do(self, one: Running, step: Step) -> None:
         """The step was done, and what it showed is in ``one``."""
         if isinstance(step, Look):
-            self._look(one)
+            self._look(one, step)
         elif isinstance(step, Prove):
             self._prove(one)
         elif isinstance(step, Check):
@@ -50,10 +50,12 @@ class Conduct:
 
     # ------------------------------------------------------------ looking
 
-    def _look(self, one: Running) -> None:
+    def _look(self, one: Running, step: Look) -> None:
         if not one.track.sent and one.unseen:
             self._know(one)
-        sight = self.watch.closely(one.track)
+        sight = self.watch.closely(one.track, rows=step.rows)
+        if step.rows:
+            one.track = replace(one.track, held=(one.track.held or sight.now) if sight.rows else 0.0)
         self.watch.learn(one.server, sight)
         one.saw(sight)
 

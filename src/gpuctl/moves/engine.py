@@ -27,7 +27,7 @@ from gpuctl.moves.ways.steps import End, Look, Step, Wait
 if TYPE_CHECKING:
     from gpuctl.cloud import Cloud
     from gpuctl.moves.books import HostLook, NovaDatabase
-    from gpuctl.moves.model import Books
+    from gpuctl.moves.model import Books, Row
     from gpuctl.moves.nova_api import NovaApi
     from gpuctl.moves.placement_api import PlacementApi
 
@@ -98,6 +98,7 @@ class Engine:
         reader: reads the books for proofs and checks.
         placement: None where it cannot be asked: then allocations are not put right.
         interrupt: called each tick; true ends the loop as Ctrl-C does (drain's second one).
+        rows: returns the cards that Nova's books give to a server; None where nobody can see them.
     """
 
     cloud: str
@@ -106,6 +107,7 @@ class Engine:
     placement: PlacementApi | None = None
     pace: Pace = Pace()
     interrupt: Callable[[], bool] = lambda: False
+    rows: Callable[[str], tuple[Row, ...]] | None = None
     _watch: Watch = field(init=False)
     _running: dict[str, Running] = field(default_factory=dict)
     _futures: dict[Future[object], Running] = field(default_factory=dict)
@@ -113,7 +115,7 @@ class Engine:
     _polled: float = 0.0
 
     def __post_init__(self) -> None:
-        self._watch = Watch(self.api)
+        self._watch = Watch(self.api, self.rows)
 
     @classmethod
     def of(
@@ -132,7 +134,7 @@ class Engine:
 
         look = reader(cloud, hosts=hosts, database=database)
         placement = PlacementApi(cloud.service("placement"))
-        return cls(cloud.name, api, look, placement, pace or Pace(), interrupt)
+        return cls(cloud.name, api, look, placement, pace or Pace(), interrupt, database.rows_of if database else None)
 
     def run(self, queue: Queue, told: Told = lambda _: None) -> list[Result]:
         """Return what became of every move that the queue handed out.
@@ -206,7 +208,7 @@ class Engine:
         changed = None if one.track.sent else stale(one.track, sight)
         step = changed or next_step(one.track, sight)
         if isinstance(step, (Wait, Look)):
-            begun = max(one.track.asked_at, step.since if isinstance(step, Wait) else 0.0)
+            begun = max(one.track.asked_at, step.since)
             limit = one.track.move.options.deadline(step.kind)
             if sight.now - begun > limit:
                 return (
@@ -219,7 +221,8 @@ class Engine:
                 )
         if isinstance(step, Wait) and self._watch.quiet(one.server) > self.pace.quiet:
             step = Look(step.kind, step.detail)
-        if isinstance(step, Look) and one.looked_ago < self.pace.look:
+        first = isinstance(step, Look) and step.rows and not one.track.held
+        if isinstance(step, Look) and one.looked_ago < self.pace.look and not first:
             step = Wait(step.kind, step.detail)
         return step, sight
 

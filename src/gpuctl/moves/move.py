@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gpuctl.moves.model import Action, Allocation, Fault, Finding, Migration, Server
+from gpuctl.moves.model import Action, Allocation, Fault, Finding, Migration, Row, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,7 @@ class Options:
         accept_ephemeral_loss: shelve it although its ephemeral disks and swap are lost by that.
         live_aliases: aliases of which the operator says that they are live_migratable (Nova shows it to nobody).
         settle: seconds in which a request whose answer was lost must have left a trace, else it was not taken.
+        audit_interval: seconds between two audits of a nova-compute: its update_resources_interval.
         deadlines: kind of step -> seconds; DEADLINES for what is missing.
     """
 
@@ -57,11 +58,18 @@ class Options:
     accept_ephemeral_loss: bool = False
     live_aliases: tuple[str, ...] = ()
     settle: float = 20.0
+    audit_interval: float = 60.0
     deadlines: Mapping[str, float] = field(default_factory=dict)
 
     def deadline(self, kind: str) -> float:
         """Return how many seconds a kind of step may take before it is "unknown, still going"."""
-        return self.deadlines.get(kind, DEADLINES[kind])
+        limit = self.deadlines.get(kind, DEADLINES[kind])
+        return max(limit, self.audit + 60) if kind == "audit" else limit
+
+    @property
+    def audit(self) -> float:
+        """Seconds within which every nova-compute that is up has surely begun and ended an audit."""
+        return 2 * self.audit_interval + min(self.audit_interval, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,7 @@ class Track:
         proof: of the guest on the destination, as seen in this process; a proof is never taken from the journal.
         checked: the findings of the last look after the move; None before it.
         checks: how often that look was had since the last request.
+        held: since when cards of the shelved server are seen held on its old host; 0: they are not, or nobody sees.
         right: what Placement should say instead, where the check found out (doubled allocations).
     """
 
@@ -140,6 +149,7 @@ class Track:
     proof: Proof | None = None
     checked: tuple[Finding, ...] | None = None
     checks: int = 0
+    held: float = 0.0
     right: Allocation | None = None
 
     def last(self, name: str) -> Sent | None:
@@ -157,7 +167,7 @@ class Track:
 
     def with_sent(self, one: Sent) -> Track:
         """Return the track with a new request; an older proof or check does not hold any more."""
-        return replace(self, sent=(*self.sent, one), proof=None, checked=None, checks=0, right=None)
+        return replace(self, sent=(*self.sent, one), proof=None, checked=None, checks=0, held=0.0, right=None)
 
     def with_answer(self, one: Sent) -> Track:
         """Return the track with the newest request of that name answered."""
@@ -175,6 +185,8 @@ class Sight:
         migrations: of this server, oldest first.
         close: server, migrations and actions were all read for this very sight: only such a one may end a move badly.
         actions: newest first, those that matter with their events; None where they were not read.
+        rows: the cards that Nova's books give to the server; None: not read for this sight; () where nobody sees them.
+        ahead: seconds by which Nova's clock is ahead of this machine's.
     """
 
     now: float
@@ -182,6 +194,8 @@ class Sight:
     migrations: tuple[Migration, ...] = ()
     close: bool = False
     actions: tuple[Action, ...] | None = None
+    rows: tuple[Row, ...] | None = ()
+    ahead: float = 0.0
 
 
 def new_id(now: datetime | None = None) -> str:

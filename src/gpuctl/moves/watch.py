@@ -6,12 +6,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gpuctl.moves.model import Migration, Server
+from gpuctl.moves.model import Migration, Row, Server, moment
 from gpuctl.moves.move import Sight, Track
 from gpuctl.moves.nova_api import WITH_UUIDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from gpuctl.moves.nova_api import NovaApi
 
@@ -28,8 +28,8 @@ CLOSEST = 12
 class Watch:
     """The newest that is known of each server on the move. Not safe for threads, but ``closely`` is."""
 
-    def __init__(self, api: NovaApi) -> None:
-        self.api = api
+    def __init__(self, api: NovaApi, rows: Callable[[str], tuple[Row, ...]] | None = None) -> None:
+        self.api, self.rows = api, rows
         self.polls = 0
         self._servers: dict[str, Server] = {}
         self._migrations: dict[str, dict[int, Migration]] = {}
@@ -66,21 +66,28 @@ class Watch:
         for record in records:
             if record.server in self._migrations:
                 self._migrations[record.server][record.id] = record
-        seen = [moment for text in (one.updated for one in servers) if (moment := _moment(text))]
+        seen = [when for one in servers if (when := moment(one.updated))]
         if seen:
             self._since = max(self._since, max(seen) - OVERLAP)
 
     def sight(self, server: str) -> Sight:
         """Return what the last poll, or the last close look, showed."""
         records = self._migrations[server]
-        return Sight(time.time(), self._servers[server], tuple(records[one] for one in sorted(records)))
+        found = tuple(records[one] for one in sorted(records))
+        unread = () if self.rows is None else None
+        return Sight(time.time(), self._servers[server], found, rows=unread, ahead=self.api.service.ahead)
 
     def quiet(self, server: str) -> float:
         """Return for how many seconds no poll has said anything of a server."""
         return time.monotonic() - self._heard[server]
 
-    def closely(self, track: Track) -> Sight:
-        """Return a sight for which server, migrations and actions were all read now; in that order."""
+    def closely(self, track: Track, *, rows: bool = False) -> Sight:
+        """Return a sight for which server, migrations and actions were all read now; in that order.
+
+        Args:
+            track: the move.
+            rows: read the cards that are the server's as well, last of all.
+        """
         server = track.move.server.id
         found = self.api.server(server)
         records = self.api.migrations(instance_uuid=server)
@@ -94,7 +101,9 @@ class Watch:
             found = self.api.server(server) or found
             records = self.api.migrations(instance_uuid=server)
         actions = [read.get(one.request, one) for one in actions]
-        return Sight(time.time(), found, tuple(records), close=True, actions=tuple(actions))
+        cards = () if self.rows is None else self.rows(server) if rows else None
+        ahead = self.api.service.ahead
+        return Sight(time.time(), found, tuple(records), True, tuple(actions), cards, ahead)  # noqa: FBT003 - close
 
     def learn(self, server: str, sight: Sight) -> None:
         """What a close look showed is the newest that is known."""
@@ -106,11 +115,3 @@ class Watch:
 
 def _over(action: object) -> bool:
     return all(one.result is not None for one in getattr(action, "events", None) or ())
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

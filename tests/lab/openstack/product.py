@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MAIN = "import sys; from gpuctl.cli.main import main; sys.exit(main())"
 
+WAITING = (("instance", "migrate"), ("instance", "recover"), ("instance", "drain"))
+"""Those that may wait for an audit, which the lab's computes have every ten seconds."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -88,7 +91,15 @@ class Product:
             db: with --nova-db.
             ssh: with --ssh, which means the lab's own hosts.
         """
-        line = [*words, "-f", "json", *(["--nova-db", self.database] if db else []), *(["--ssh"] if ssh else [])]
+        waits = ["--audit-interval", "10"] if words[:2] in WAITING else []
+        line = [
+            *words,
+            "-f",
+            "json",
+            *waits,
+            *(["--nova-db", self.database] if db else []),
+            *(["--ssh"] if ssh else []),
+        ]
         out, err = io.StringIO(), io.StringIO()
         wall, cpu = time.monotonic(), time.process_time()
         with self._environment(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

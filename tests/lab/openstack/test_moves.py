@@ -201,3 +201,23 @@ def test_left_in_verify_resize_as_asked_and_ended_by_the_same_command(
     assert (answer.code, answer.result["state"]) == (0, "done"), answer.out + answer.err
     assert len(cloud.migrations(server)) == 1
     assert wrongs(cloud, {server: 1}, tracked=tracked) == []
+
+
+@pytest.mark.parametrize("sight", ["api", "all"])
+def test_what_came_back_a_moment_ago_waits_for_the_audit(
+    gpuctl: Product, cloud: Lab, tracked: bool, sight: str
+) -> None:
+    """gpu-a's nova-compute tracks it from its next audit on: shelved before, the guest would get both hosts' cards."""
+    if not tracked:
+        pytest.skip("with tracking off the server is moved cold")
+    server = running(cloud)
+    situations.left_in_verify_resize(cloud, server)
+    cloud.audit(HERE)
+    act(cloud, server, {"revertResize": None})
+    until(lambda: show(cloud, server)["status"] == "ACTIVE", "the revert")
+    settle(cloud, server)
+    answer = migrate(gpuctl, server, "--host", THERE, sight=sight)
+    assert (answer.code, answer.result["state"]) == (0, "done"), answer.out
+    (guest,) = (one for one in cloud.domains(THERE) if one.uuid == server)
+    assert len(guest.hostdevs) == 1
+    assert wrongs(cloud, {server: 1}, tracked=True) == []

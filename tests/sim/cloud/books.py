@@ -106,6 +106,7 @@ def audit(world: World, host: Host) -> None:
     for card in host.cards:
         if card.instance_uuid is not None and card.instance_uuid not in here | open_:
             card.free()
+    host.tracked = here
     if world.resize_confirm_window:
         _confirm_old_ones(world, host)
 

@@ -104,6 +104,7 @@ class Host:
     aliases: set[str] = field(default_factory=set)  # in this host's nova.conf
     domains: dict[str, Domain] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
+    tracked: set[str] = field(default_factory=set)  # ResourceTracker.tracked_instances
     held: dict[str, str] = field(default_factory=dict)  # address -> the foreign domain that has it
     parked: list[Any] = field(default_factory=list)  # messages that wait for nova-compute
 

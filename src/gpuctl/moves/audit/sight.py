@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from gpuctl.moves.model import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from gpuctl.moves.model import Books, Server
 
@@ -43,11 +45,8 @@ class Sight:
 
     def seconds_since(self, said: str) -> float:
         """Return how long ago Nova's time was; 0 where it is none, so that nothing is called old that may be new."""
-        try:
-            when = datetime.fromisoformat(said)
-        except ValueError:
-            return 0.0
-        return (self.now - (when if when.tzinfo else when.replace(tzinfo=UTC))).total_seconds()
+        when = moment(said)
+        return (self.now - when).total_seconds() if when else 0.0
 
 
 def long(seconds: float) -> str:

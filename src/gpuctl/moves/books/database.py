@@ -111,6 +111,19 @@ class NovaDatabase:
                 gone |= {one[0] for one in ask(_GONE)}
         return DatabaseView(tuple(rows), frozenset(gone))
 
+    def rows_of(self, server: str) -> tuple[Row, ...]:
+        """Return the rows that a server owns, in every cell.
+
+        Raises:
+            DatabaseUnreachable: it cannot be read.
+        """
+        text = f"{_ROWS} AND p.instance_uuid = '{uuid.UUID(server)}'"
+        found: list[Row] = []
+        for url in self.urls:
+            with _connected(url) as ask:
+                found += (_row(one) for one in ask(text))
+        return tuple(found)
+
     def migrations(self, which: str) -> tuple[Migration, ...]:
         """Return the migrations of a server, or the one that is named itself; those of deleted servers too.
 

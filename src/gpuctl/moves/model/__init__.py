@@ -22,6 +22,7 @@ from gpuctl.moves.model.nova import (
     Migration,
     Server,
     Wish,
+    moment,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "Statement",
     "Unseen",
     "Wish",
+    "moment",
 ]

@@ -17,7 +17,8 @@ IDS = frozenset(
         *("verify-resize-left", "verify-resize-without-migration"),
         *("finish-failed", "finish-failed-and-started", "copy-failed", "rolled-back-and-rebooted"),
         *("confirm-failed", "revert-failed", "alias-missing", "claim-failed", "error-otherwise"),
-        *("snapshot-failed", "guest-not-running", "start-refused", "unshelve-failed", "shelved-in-repair"),
+        *("snapshot-failed", "start-refused", "unshelve-failed", "shelved-in-repair"),
+        *("guest-not-running", "guest-wrong-cards"),
         *("evacuated-old-host-away", "evacuated-old-host-back", "evacuated-and-started", "evacuated-and-stopped"),
         *("double-allocation", "orphan-migration-allocation", "stale-resize", "stale-domain"),
     }

@@ -54,6 +54,23 @@ def guest_of(sight: Sight) -> Guest:
     return Guest(RUNS if sight.server.power_state == _RUNNING else OFF, seen=False)
 
 
+def wrong_cards(sight: Sight, guest: Guest) -> str:
+    """Return how the cards of a running guest differ from its own; empty where they do not, or nobody can say.
+
+    Books that give it a wrong number of cards are a case of their own, and say nothing about the guest.
+    """
+    has, wanted = set(guest.hostdevs or ()), sight.server.cards if sight.server else 0
+    said = f"its domain has {', '.join(sorted(has)) or 'no card'}"
+    if sight.rows is not None:
+        held = [one for one in sight.rows if not one.network]
+        own = {one.address.lower() for one in held if one.host == sight.home}
+        if len(own) == wanted == len(held) and has != own:
+            return f"{said}; Nova's books give it {', '.join(sorted(own))}"
+    elif len(has) > wanted:
+        return f"{said}; its flavor asks for {wanted}"
+    return ""
+
+
 def domain_at(sight: Sight, host: str | None) -> Domain | None:
     """Return the server's domain on a host; None where there is none, or the host was not looked at."""
     return next((one for one in sight.domains if one.host == host), None)

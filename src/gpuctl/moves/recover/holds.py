@@ -142,15 +142,29 @@ def _wanted(sight: Sight) -> int:
     return 0 if sight.server is None else sight.server.cards
 
 
-def _fresh(sight: Sight, migration: Migration) -> bool:
-    """Say whether a migration became `failed` so lately that an audit may not have come by since."""
+def just_ended(sight: Sight, migration: Migration, seconds: float) -> bool:
+    """Say whether a migration was over less than so many seconds ago, by Nova's clock."""
     from datetime import datetime
 
-    if migration.dest is None:
-        return False
     try:
         age = datetime.fromisoformat(moment(sight.now)) - datetime.fromisoformat(moment(migration.updated))
     except ValueError:
         return True
+    return age.total_seconds() < seconds
+
+
+def untracked(sight: Sight) -> Migration | None:
+    """Return the migration that brought the server, if its host's nova-compute may not track it yet.
+
+    Only an audit takes in what a move brought. Shelved before, the server keeps its cards there, and its guest gets
+    them besides its new ones (``gpuctl.moves.ways.shelve``); an `error` migration then keeps them for good.
+    """
+    came = next((one for one in reversed(sight.migrations) if one.dest), None)
+    return came if came is not None and just_ended(sight, came, sight.audit) else None
+
+
+def _fresh(sight: Sight, migration: Migration) -> bool:
+    if migration.dest is None:
+        return False
     other = migration.source if sight.home == migration.dest else migration.dest
-    return age.total_seconds() < SETTLED_S or not sight.is_up(other)
+    return just_ended(sight, migration, SETTLED_S) or not sight.is_up(other)

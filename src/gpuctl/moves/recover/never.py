@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.moves.recover.accounts import devices, is_over
 from gpuctl.moves.recover.guest import BAD, GOOD, proof_of, running_elsewhere
-from gpuctl.moves.recover.holds import holds, one_place
+from gpuctl.moves.recover.holds import holds, one_place, untracked
 from gpuctl.moves.recover.sight import FORCE_LOCKED
 from gpuctl.moves.recover.step import Act, Put, Request
 
@@ -128,6 +128,9 @@ def _shelve(sight: Sight) -> str:
         )
     if sight.status not in {"ACTIVE", "SHUTOFF"}:
         return f"Nova does not shelve a server in {sight.status}"
+    came = untracked(sight)
+    if came is not None:
+        return f"migration {came.id} ended a moment ago: {sight.home} has to take the server in first, at its audit"
     return ""
 
 

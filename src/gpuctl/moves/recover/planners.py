@@ -9,6 +9,7 @@ from gpuctl.moves.recover import power, statements
 from gpuctl.moves.recover.accounts import right_allocation
 from gpuctl.moves.recover.draft import SETTLED, Draft
 from gpuctl.moves.recover.guest import BAD, GOOD, proof_of
+from gpuctl.moves.recover.holds import untracked
 from gpuctl.moves.recover.step import Act, Ask, Await, Clear, Expect, Put, Resume, Step
 
 if TYPE_CHECKING:
@@ -117,6 +118,19 @@ def _retried(draft: Draft, case: Case) -> None:
         draft.refused.append(("shelve and unshelve", f"Nova does not shelve a server in {sight.status}"))
         draft.advice.append("no way through the API is known: two cards of its own host are held by a server in ERROR")
         return
+    if untracked(sight) is not None:
+        draft.steps.append(
+            Step(
+                f"tracked-{sight.home}",
+                case.id,
+                f"wait until nova-compute on {sight.home} has taken it in, at its next audit",
+                "nothing is asked for",
+                Await(),
+                Expect(tracked=True, words=f"its last move ended {sight.audit:.0f} s ago"),
+                seconds=sight.audit + 60,
+            )
+        )
+        return
     lost = ["the guest is off for minutes"]
     lost += ["its ephemeral disk and swap are lost"] if server.ephemeral_gib or server.swap_mib else []
     draft.steps.append(
@@ -131,6 +145,7 @@ def _retried(draft: Draft, case: Case) -> None:
             seconds=7200.0,
             then=(
                 power.offload(case.id),
+                power.freed(case.id, sight.home or ""),
                 *power.bring_back(sight, case.id, sight.home, stopped=sight.status == "SHUTOFF"),
             ),
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.moves.recover.guest import OFF, RUNS, guest_of
-from gpuctl.moves.recover.step import Act, Expect, Step
+from gpuctl.moves.recover.step import Act, Await, Expect, Step
 
 if TYPE_CHECKING:
     from gpuctl.moves.recover.case import Case
@@ -28,6 +28,7 @@ CASES = (
     "claim-failed",
     "snapshot-failed",
     "guest-not-running",
+    "guest-wrong-cards",
     "start-refused",
     "unshelve-failed",
     "shelved-in-repair",
@@ -55,12 +56,14 @@ def step_for(sight: Sight, case: Case) -> Step | str:
         owed = sight.owed
         first, *more = bring_back(sight, case.id, owed.host if owed else None, stopped=owed.stopped if owed else False)
         if owed is not None and sight.status != OFFLOADED:  # on its host still, with the cards that the repair is about
-            first, more = offload(case.id), [first, *more]
+            first, more = offload(case.id), [freed(case.id, sight.home or ""), first, *more]
         return replace(first, then=tuple(more))
     if sight.status == "SHUTOFF":
         return _start(case)
     seen = guest_of(sight)
     guest = seen.state if seen.seen else case.guest
+    if case.id == "guest-wrong-cards":
+        return _hard_reboot(case, certain=False)
     if guest == RUNS:
         return _reset(case.id) if sight.status == "ERROR" else ""
     return _hard_reboot(case, certain=guest == OFF)
@@ -100,6 +103,19 @@ def offload(case: str) -> Step:
     )
 
 
+def freed(case: str, host: str) -> Step:
+    """Return the wait for the cards of a host that a shelved server left; see ``gpuctl.moves.ways.shelve``."""
+    return Step(
+        f"free-{host}",
+        case,
+        f"wait until {host} has freed its cards",
+        "nothing is asked for",
+        Await(),
+        Expect(free=(host,), words=f"no card of it on {host} any more"),
+        seconds=180.0,
+    )
+
+
 def stop(case: str) -> Step:
     """Return the step that stops a server that was stopped before."""
     return Step(
@@ -120,7 +136,7 @@ def _hard_reboot(case: Case, *, certain: bool) -> Step:
         ALONE + ("; the guest is off" if certain else ""),
         Act({"reboot": {"type": "HARD"}}),
         Expect(status=ACTIVE, guest=RUNS, words="ACTIVE, and the guest runs"),
-        destroys="" if certain else "a guest that runs after all is powered off like by its plug",
+        destroys="" if certain else "a guest that runs is powered off like by its plug",
     )
 
 

@@ -12,6 +12,7 @@ from gpuctl.moves.books.host_link import look_at
 from gpuctl.moves.errors import NoSuchServer
 from gpuctl.moves.journal import peek
 from gpuctl.moves.model import Action, Allocation, Books, Migration, Server, Unseen
+from gpuctl.moves.move import Options
 from gpuctl.moves.nova_api import NovaApi, is_uuid
 from gpuctl.moves.placement_api import PlacementApi
 from gpuctl.moves.recover.owed import owed
@@ -44,11 +45,13 @@ class Reader:
     Attributes:
         hosts: a way to the hosts; None: they are not looked at.
         database: Nova's, read only; None where it is not given.
+        audit: seconds within which a nova-compute that is up has surely begun and ended an audit.
     """
 
     cloud: Cloud
     hosts: HostLook | None = None
     database: NovaDatabase | None = None
+    audit: float = Options().audit
 
     def __post_init__(self) -> None:
         self.nova = NovaApi.of(self.cloud.service("compute"))
@@ -88,6 +91,7 @@ class Reader:
             own=None if track is None else _own(track, found),
             owed=owed(self.cloud.name, server),
             believed=believed,
+            audit=self.audit,
         )
 
     def glance(self, server: str, request: str = "") -> Glance:

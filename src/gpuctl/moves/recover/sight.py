@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gpuctl.moves.model import AWAITS, BROKEN, Action, Books, Domain, HostView, Migration, Row, Server
+from gpuctl.moves.move import Options
 from gpuctl.moves.recover.era import Era, era_of
 from gpuctl.moves.recover.owed import Owed
 
@@ -46,6 +47,7 @@ class Sight:
         own: our own move that the journal says is under way.
         owed: it was shelved as a repair, and is to be unshelved again.
         believed: what a person confirmed and no view shows.
+        audit: seconds within which a nova-compute that is up has surely begun and ended an audit.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Sight:
     own: OwnMove | None = None
     owed: Owed | None = None
     believed: frozenset[str] = frozenset()
+    audit: float = Options().audit
 
     @cached_property
     def server(self) -> Server | None:

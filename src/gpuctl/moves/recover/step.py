@@ -70,6 +70,7 @@ class Expect:
         empty: consumers that must hold nothing in Placement.
         gone: hosts that must show neither a `_resize` folder nor a domain of it.
         guest: "runs".
+        tracked: the server has been where it is for so long that its nova-compute tracks it.
     """
 
     status: frozenset[str] = frozenset()
@@ -80,6 +81,7 @@ class Expect:
     empty: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     guest: str = ""
+    tracked: bool = False
     words: str = ""
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.moves.model import BROKEN
 from gpuctl.moves.recover.case import LIKELY, POSSIBLE, PROVEN, Case
-from gpuctl.moves.recover.guest import OFF, RUNS, guest_of
+from gpuctl.moves.recover.guest import OFF, RUNS, guest_of, wrong_cards
 from gpuctl.moves.recover.phase import Phase, after, phase
 from gpuctl.moves.recover.sight import STARTS, Sight
 
@@ -174,6 +174,13 @@ def _standing(sight: Sight) -> Iterator[Case]:
             "Nova says ACTIVE, but there is no running guest on its host",
             (f"{sight.home} shows {'a domain that is off' if guest.hostdevs else 'no running domain'} of it",),
             guest=OFF,
+        )
+    elif guest.seen and guest.state == RUNS and sight.status == "ACTIVE" and (said := wrong_cards(sight, guest)):
+        yield Case(
+            "guest-wrong-cards",
+            f"its guest on {sight.home} runs with other cards than are its own: one of them may be somebody else's",
+            (said,),
+            guest=RUNS,
         )
     if newest is not None and newest.status == BROKEN and newest.dest is None and action is not None:
         yield Case(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.moves.recover.accounts import devices
 from gpuctl.moves.recover.guest import OFF, RUNS, guest_of
+from gpuctl.moves.recover.holds import untracked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +60,8 @@ def _missing(expect: Expect, sight: Sight) -> Iterator[str]:
             yield f"{len(sight.rows)} cards held, {len(held)} of them on {host}"
     if expect.guest == RUNS and guest_of(sight).seen and guest_of(sight).state == OFF:
         yield f"no running guest on {sight.home}"
+    if expect.tracked and (came := untracked(sight)) is not None:
+        yield f"migration {came.id} ended less than {sight.audit:.0f} s ago"
     yield from _accounts(expect, sight)
     for host in expect.gone:
         view = sight.books.hosts.get(host)

@@ -13,9 +13,6 @@ from gpuctl.moves.ways.cold import settled
 from gpuctl.moves.ways.steps import Ask, End, Look, Step, Wait
 from gpuctl.moves.ways.traces import action_of, ours, recover, taken, words
 
-AUDIT = 130.0
-"""Seconds until the source's periodic audit is sure to have freed its card: it runs every 60 s, with a fuzzy delay."""
-
 
 def step(track: Track, sight: Sight) -> Step:
     """Return what comes next: as the cold way, until its start on the destination fails."""
@@ -45,7 +42,7 @@ def _after_error(track: Track, sight: Sight, server: Server, migration: Migratio
     if start is None:
         if taken(track, stop, sight) is None or server.vm_state != "stopped":
             return Look("power", "stopping")
-        if sight.now - max(stop.at, track.since) < AUDIT:
+        if sight.now - max(stop.at, track.since) < track.move.options.audit:
             return Wait("audit", f"waiting for the audit of {migration.source} to free its card")
         if not track.move.ran:
             return settled(track, sight, server, migration.dest)

@@ -5,7 +5,7 @@ Never cards on two hosts, nothing to confirm; but nobody keeps a card for it whi
 
 from __future__ import annotations
 
-from gpuctl.moves.model import Server
+from gpuctl.moves.model import Row, Server, moment
 from gpuctl.moves.move import REFUSED, Sent, Sight, Track
 from gpuctl.moves.result import FAILED, UNFINISHED
 from gpuctl.moves.ways.cold import TRIES, gone, settled
@@ -18,7 +18,7 @@ def step(track: Track, sight: Sight) -> Step:
     sent = track.last("shelve")
     server = sight.server
     if sent is None:
-        return Ask("shelve", {"shelve": None}, f"shelve server {track.move.server.id}")
+        return _taken_in(track, sight) or Ask("shelve", {"shelve": None}, f"shelve server {track.move.server.id}")
     if server is None:
         return gone(sight)
     if server.task_state is not None and sent.outcome != REFUSED:
@@ -37,6 +37,21 @@ def step(track: Track, sight: Sight) -> Step:
     if track.last("unshelve") is None:
         return _still_there(track, sight, server)
     return _arrived(track, sight, server)
+
+
+def _taken_in(track: Track, sight: Sight) -> Wait | None:
+    """Wait until the nova-compute that the server came to has taken it in, which only its periodic audit does.
+
+    Shelved before, the server keeps its card's row there (ResourceTracker.update_usage passes over what it does not
+    track), and an unshelve meanwhile gives the guest both cards, the old one by its address: on hosts of one make
+    that is a card of somebody else. Boots and unshelves are tracked at once, moves are not (seen on Nova 34).
+    """
+    moved = [when.timestamp() for one in sight.migrations if one.dest and (when := moment(one.updated or one.created))]
+    left = max(moved, default=0.0) + track.move.options.audit - (sight.now + sight.ahead)
+    if left <= 0:
+        return None
+    what = f"it came to {track.move.source} a moment ago: shelved before the audit there it would keep its card's row"
+    return Wait("audit", f"{what}; {min(left, track.move.options.audit):.0f} s to wait", sight.now)
 
 
 def _wait(track: Track, server: Server) -> Step:
@@ -64,7 +79,7 @@ def _unshelve(track: Track, sight: Sight) -> Step:
             return Look("unshelve", "shelved and on no host: is the unshelve of before over?")
     elif sent is not None:
         return _unshelve_again(track, sight, sent)
-    return _ask_unshelve(track)
+    return _ask_unshelve(track, sight)
 
 
 def _unshelve_again(track: Track, sight: Sight, sent: Sent) -> Step:
@@ -74,7 +89,7 @@ def _unshelve_again(track: Track, sight: Sight, sent: Sent) -> Step:
     action = action_of(track, sent, sight)
     if action is None or action.message != "Error":
         more = _repeat(track, sight, "unshelve", "unshelve")
-        return more or _ask_unshelve(track)
+        return more or _ask_unshelve(track, sight)
     return End(
         UNFINISHED,
         f"{track.move.to} did not take it ({words(action, sight.server)}); it is shelved, off, on no host and "
@@ -83,9 +98,26 @@ def _unshelve_again(track: Track, sight: Sight, sent: Sent) -> Step:
     )
 
 
-def _ask_unshelve(track: Track) -> Step:
+def _ask_unshelve(track: Track, sight: Sight) -> Step:
+    if sight.rows is None:
+        return Look("unshelve", "are its cards free?", rows=True)
+    if sight.rows:
+        return _still_held(track, sight, sight.rows)
     server, to = track.move.server.id, track.move.to
     return Ask("unshelve", {"unshelve": {"host": to}}, f"unshelve server {server} on {to}")
+
+
+def _still_held(track: Track, sight: Sight, rows: tuple[Row, ...]) -> Step:
+    """Nova's books give it cards while it is on no host: the guest would get those besides its new ones."""
+    cards, hosts = ", ".join(f"{one.host} {one.address}" for one in rows), ", ".join(sorted({one.host for one in rows}))
+    if track.held and sight.now - track.held > track.move.options.audit:
+        return End(
+            UNFINISHED,
+            f"{cards}: still its own in Nova's books, {sight.now - track.held:.0f} s after it was shelved; unshelved "
+            "now, its guest would get that card's address as well",
+            f"nova-compute on {hosts} frees it at its next audit, or at its start: look at it, then {again(track)}",
+        )
+    return Look("audit", f"waiting for the audit of {hosts} to free {cards}", since=track.held, rows=True)
 
 
 def _repeat(track: Track, sight: Sight, name: str, kind: str) -> Step | None:

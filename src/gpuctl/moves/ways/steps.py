@@ -28,10 +28,17 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Look closely (server, migrations, actions) before anything is concluded."""
+    """Look closely (server, migrations, actions) before anything is concluded.
+
+    Attributes:
+        kind, detail, since: as of Wait.
+        rows: look at the cards as well that Nova's books give to the server.
+    """
 
     kind: str
     detail: str
+    since: float = 0.0
+    rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

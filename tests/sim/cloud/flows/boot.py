@@ -27,6 +27,7 @@ def _create(world: World, server: Server, target: str | None, zone: str | None, 
     event = world.event(action, "compute__do_build_and_run_instance", host)
     server.requests = books.fresh_requests(world, server)
     books.claim(world, host, server, server.requests, cards)
+    host.tracked.add(server.id)
     yield host, "spawn"
     place(world, server, host)
     world.end(action, event)
@@ -56,6 +57,7 @@ def put(world: World, server: Server, host: Host, *, running: bool = True) -> No
     books.hold(world, server, host, cards)
     server.requests = books.fresh_requests(world, server)
     books.claim(world, host, server, server.requests, cards)
+    host.tracked.add(server.id)
     place(world, server, host, running=running)
 
 

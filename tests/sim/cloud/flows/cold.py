@@ -192,6 +192,7 @@ def _confirm(world: World, server: Server, migration: Migration, action: Action)
     if server.host != source.name:
         source.domains.pop(server.id, None)
         books.release(source, server)
+        source.tracked.discard(server.id)
     world.note(migration, "confirmed")
     world.placement.drop(migration.uuid)
     world.end(action, event)

@@ -59,7 +59,9 @@ def _offload(world: World, server: Server, host: Host, action: Action) -> Flow:
     yield host, "power_off"
     host.domains.pop(server.id, None)
     host.folders -= {server.id, f"{server.id}_resize"}
-    books.release(host, server)
+    if server.id in host.tracked:  # else the rows stay until the audit: ResourceTracker.update_usage passes over it
+        books.release(host, server)
+    host.tracked.discard(server.id)
     world.placement.drop(server.id)
     world.end(action, event)
     world.touch(server, vm_state="shelved_offloaded", task_state=None, host=None, zone="", power_state=4)
@@ -105,12 +107,14 @@ def _unshelve(world: World, server: Server, action: Action, target: str | None, 
 def _spawn(world: World, server: Server, host: Host, action: Action, event: Event, cards: list[object]) -> Flow:
     # The requests are those that the server has (no alias is looked up), and with tracking they name the scheduler's card.
     books.claim(world, host, server, server.requests, cards)  # type: ignore[arg-type]
+    host.tracked.add(server.id)
     world.touch(server, host=host.name)
     yield host, "spawn"
     try:
         world.define(host, server, world.guest_devices(server), start=True, fault="spawn")
     except Failed as error:
         books.release(host, server)
+        host.tracked.discard(server.id)
         world.placement.drop(server.id)
         world.end(action, event, error)
         world.touch(server, task_state=None, host=None, zone="")

@@ -84,6 +84,11 @@ SITUATIONS = {
     "moved and reverted": (moves(REVERT), set(), set()),
     "waits for its confirm": (moves(), {DOUBLE}, {DOUBLE}),
     "shelved and unshelved": (shelve_and_unshelve, set(), set()),
+    "moved, shelved and unshelved before the audit": (
+        moves(CONFIRM, ("shelve", None), ("unshelve", {"host": "gpu-a"})),
+        set(),
+        {"hostdev-mismatch"},
+    ),
     "no card anywhere": (nowhere_to_go, set(), set()),
     "finish fails": (
         fails("gpu-b", "finish_migration"),

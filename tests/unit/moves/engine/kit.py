@@ -15,7 +15,7 @@ from gpuctl.moves.result import Result
 from tests.sim.cloud import MovesSim
 
 QUICK = Pace(shortest=0.005, longest=0.02, look=0.01, quiet=2.0)
-OPTIONS = Options(settle=0.15, deadlines=dict.fromkeys(DEADLINES, 20.0))
+OPTIONS = Options(settle=0.15, audit_interval=0.05, deadlines=dict.fromkeys(DEADLINES, 20.0))
 
 
 class SimLook:
@@ -54,6 +54,9 @@ class Rig:
         class Fresh(NovaDatabase):
             def read(self) -> Any:
                 return NovaDatabase.of([rig.sim.dump(rig.folder / "nova.sqlite")]).read()
+
+            def rows_of(self, server: str) -> Any:
+                return NovaDatabase.of([rig.sim.dump(rig.folder / "nova.sqlite")]).rows_of(server)
 
         return Fresh(("sqlite:////fresh",))
 

@@ -122,24 +122,24 @@ class TestTheOthers:
 
 class TestJournalTrouble:
     def test_no_room_for_the_intent_and_nothing_is_asked(self, rig, monkeypatch):
-        from gpuctl.moves import journal
+        from gpuctl import own_state
 
         rig.sim.boot("guest", "gpu-a")
 
         def full(file, data):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(journal, "_write_all", full)
+        monkeypatch.setattr(own_state, "_write", full)
         result = rig.one("guest", to="gpu-b")
         assert result.state == "refused"
         assert "No space left" in result.detail
         assert rig.sim.migrations_of("guest") == []
 
     def test_no_room_for_the_answer(self, rig, monkeypatch):
-        from gpuctl.moves import journal
+        from gpuctl import own_state
 
         rig.sim.boot("guest", "gpu-a")
-        write = journal._write_all
+        write = own_state._write
         lines = []
 
         def filling(file, data):
@@ -148,9 +148,9 @@ class TestJournalTrouble:
                 raise OSError(28, "No space left on device")
             write(file, data)
 
-        monkeypatch.setattr(journal, "_write_all", filling)
+        monkeypatch.setattr(own_state, "_write", filling)
         assert rig.one("guest", to="gpu-b").state == "unknown"
-        monkeypatch.setattr(journal, "_write_all", write)
+        monkeypatch.setattr(own_state, "_write", write)
         rig.sim.settle()
         assert rig.one("guest").state == "done"
         assert len(rig.sim.migrations_of("guest")) == 1

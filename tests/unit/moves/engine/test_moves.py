@@ -9,7 +9,6 @@ import pytest
 from gpuctl.moves.errors import Busy, Unsafe
 from gpuctl.moves.journal import Journal, peek
 from gpuctl.moves.nova_api import NovaApi
-from gpuctl.moves.ways import legacy
 from tests.unit.moves.engine.kit import ids
 
 
@@ -243,6 +242,49 @@ class TestShelve:
         assert server.host == "gpu-c"
         clean(tracked)
 
+    @pytest.mark.parametrize("db", [True, False], ids=["database", "api"])
+    def test_what_came_a_moment_ago_waits_for_the_audit(self, rig_of, db):
+        """Nova tracks what a move brought from the next audit on: shelved before, the guest would get two cards."""
+        rig = rig_of(tracking=True, audit_every=0.4)
+        server = rig.sim.boot("guest", "gpu-a")
+        assert rig.one("guest", to="gpu-b", look=True, strategy="cold").state == "done"
+        rig.told.clear()
+        result = rig.one("guest", to="gpu-c", look=True, db=db, audit_interval=1.0)
+        assert result.state == "done", result.detail
+        assert any("before the audit there" in detail for step, detail in rig.told if step == "wait")
+        assert len(rig.sim.hosts["gpu-c"].domains[server.id].hostdevs) == 1
+        clean(rig)
+
+    def test_a_shelved_server_whose_old_host_still_has_its_card_is_not_unshelved(self, rig_of):
+        rig = rig_of(tracking=True)
+        server = rig.sim.boot("guest", "gpu-a")
+        rig.sim.hosts["gpu-a"].tracked.clear()
+        result = rig.one("guest", to="gpu-b", db=True, audit_interval=0.1)
+        assert result.state == "unfinished"
+        assert "gpu-a 0000:04:00.0: still its own in Nova's books" in result.detail
+        assert server.vm_state == "shelved_offloaded"
+        rig.sim.audit()
+        assert rig.one("guest", db=True).state == "done"
+        assert len(rig.sim.hosts["gpu-b"].domains[server.id].hostdevs) == 1
+        clean(rig)
+
+    def test_it_is_unshelved_once_the_audit_has_freed_the_card(self, rig_of):
+        rig = rig_of(tracking=True)
+
+        class Heard(list):
+            def append(self, said):
+                super().append(said)
+                if said[1].startswith("waiting for the audit"):
+                    rig.sim.audit()
+
+        rig.told = Heard()
+        server = rig.sim.boot("guest", "gpu-a")
+        rig.sim.hosts["gpu-a"].tracked.clear()
+        result = rig.one("guest", to="gpu-b", db=True, audit_interval=5.0)
+        assert result.state == "done", result.detail
+        assert "waiting for the audit of gpu-a to free gpu-a 0000:04:00.0" in {detail for _, detail in rig.told}
+        assert len(rig.sim.hosts["gpu-b"].domains[server.id].hostdevs) == 1
+
     def test_the_card_goes_to_somebody_else_meanwhile(self, tracked, monkeypatch):
         from gpuctl.moves.conduct import Conduct
 
@@ -282,8 +324,7 @@ class TestOthers:
         assert result.state == "failed"
         assert "No valid host" in result.detail
 
-    def test_legacy_heals_where_it_is_right(self, rig_of, monkeypatch):
-        monkeypatch.setattr(legacy, "AUDIT", 0.3)
+    def test_legacy_heals_where_it_is_right(self, rig_of):
         rig = rig_of(release=20, audit_every=0.05)
         server = rig.sim.boot("guest", "gpu-a")
         rig.sim.inject("gpu-b", "finish_migration")

@@ -7,7 +7,7 @@ from pathlib import Path
 from gpuctl.cloud import connect
 from gpuctl.moves.books import NovaDatabase
 from gpuctl.moves.books.database import DatabaseView
-from gpuctl.moves.model import Domain, Folder, HostView
+from gpuctl.moves.model import Domain, Folder, HostView, Row
 from gpuctl.moves.recover.diagnosis import diagnose
 from gpuctl.moves.recover.perform import Performer
 from gpuctl.moves.recover.reader import Reader
@@ -25,6 +25,9 @@ class Database:
 
     def read(self) -> DatabaseView:
         return NovaDatabase.of([self._cloud.dump(self._path)]).read()
+
+    def rows_of(self, server: str) -> tuple[Row, ...]:
+        return NovaDatabase.of([self._cloud.dump(self._path)]).rows_of(server)
 
 
 class Hosts:
@@ -92,7 +95,7 @@ class Operator:
     """Agrees to everything, and runs every statement as it is printed, its guard first."""
 
     def __init__(self, rig: Rig, *, obeys: bool = True, agrees: bool = True, audits: bool = True) -> None:
-        self._rig, self._obeys, self._agrees, self._audits = rig, obeys, agrees, audits
+        self._rig, self._obeys, self._agrees, self.audits = rig, obeys, agrees, audits
         self.ran_sql: list[str] = []
         self.agreed: list[str] = []
 
@@ -108,7 +111,7 @@ class Operator:
             self.ran_sql.append(statement.sql)
             assert self._rig.cloud.execute(statement.sql) == 1
             assert self._rig.cloud.execute(statement.sql) == 0, "a statement that was run once does nothing any more"
-        if self._audits:
+        if self.audits:
             self._rig.cloud.audit()
         return True
 
@@ -170,10 +173,17 @@ class Rig:
         """What repairs."""
 
         def pause(seconds: float) -> None:
+            before = passed()
             self.waited.append(seconds)
             self.cloud.settle()
+            self.cloud.clock.advance(20 * seconds)
+            if passed() // 60 > before // 60 and self.operator.audits:
+                self.cloud.audit()
             assert len(self.waited) < 500
 
+        def passed() -> float:
+            return 20 * sum(self.waited)
+
         reader = self.reader()
-        performer = Performer(reader, pause, clock=lambda: 20 * sum(self.waited))
+        performer = Performer(reader, pause, clock=passed)
         return Repair(reader, performer, self.operator, Settings(**settings), resume=self.resume)

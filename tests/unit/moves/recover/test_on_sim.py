@@ -111,6 +111,15 @@ def unshelve_failed(rig):
     rig.act("unshelve", {"host": THERE})
 
 
+def unshelved_before_the_audit(rig):
+    rig.cloud.boot("bystander", THERE, "gtx1080:1")
+    rig.migrate()
+    rig.act("confirmResize")
+    rig.act("shelve")
+    rig.act("unshelve", {"host": HERE})
+    rig.cloud.audit()
+
+
 def start_refused(rig):
     rig.act("os-stop")
     rig.cloud.inject(HERE, "power_on")
@@ -137,6 +146,7 @@ SITUATIONS = [
     (snapshot_failed, "snapshot-failed"),
     (unshelve_failed, "unshelve-failed"),
     (start_refused, "start-refused"),
+    (unshelved_before_the_audit, "guest-wrong-cards"),
 ]
 
 
@@ -188,6 +198,18 @@ def test_shelved_as_a_repair_where_the_cloud_offloads_later(rig):
     assert found.result.state == "done", found
     assert one.cloud.broken() == []
     assert one.happened() == done_by_others
+
+
+@pytest.mark.parametrize("database", [True, False], ids=["database", "api"])
+def test_no_shelve_before_the_host_tracks_it(rig, database):
+    """Else its cards would stay its own for good: the `error` migration of the first try keeps them."""
+    one = rig(database=database)
+    retried_after_leak(one)
+    steps = [(step.step, step.state) for step in one.repair().result.steps]
+    assert [one for one in steps if "shelve" in one[0] or "tracked" in one[0]] == [
+        ("tracked-gpu-b", "done"),
+        ("shelve-unshelve", "done"),
+    ]
 
 
 def test_killed_between_the_shelve_and_the_offload(rig):
