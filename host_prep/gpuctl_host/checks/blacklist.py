@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from gpuctl_host.facts.model import Gpu, PciFunction
 
 _RECORD = "/etc/gpuctl/cards"
+# Drivers that take no card with modeset=0, or where nomodeset stands and no modeset of their own
+# (nouveau_drm.c, amdgpu_drv.c, radeon_drv.c, i915_module.c, xe_module.c); NVIDIA's own driver does not ask.
+_DRM = ("nouveau", "amdgpu", "radeon", "i915", "xe")
 
 
 def driver_blacklist(view: View) -> Iterator[Answer]:
     """No host driver can take the card first, and no blacklist takes what the host needs."""
     kept = _kept_away(view)
+    away = {**_idle(view), **kept}
     for gpu in view.facts.gpus:
-        yield _first(view, gpu, kept)
+        yield _first(view, gpu, away)
     yield from _too_much(view, kept)
 
 
@@ -38,16 +42,38 @@ def _kept_away(view: View) -> dict[str, str]:
             ["/usr/bin/true"],
         )
         later = rule.command == "softdep" and "vfio" in rule.rest.partition("post:")[0]
-        if module not in builtin and (rule.command == "blacklist" or never or later):
+        away = rule.command == "alias" and rule.rest.split()[:1] == ["off"]
+        if module not in builtin and (rule.command == "blacklist" or never or later or away):
             kept.setdefault(
                 module,
                 f"{rule.path}:{rule.line}: {rule.command} {rule.module}" + (f" {rule.rest}" if rule.rest else ""),
             )
-    line = view.next if view.next_entry and view.next_entry.cmdline is not None else view.running
-    for module, item in arguments.blacklisted(line):
+    for module, item in arguments.blacklisted(_line(view)):
         if module not in builtin or item.name == "module_blacklist":
             kept.setdefault(module, f"kernel command line: {item.text}")
     return kept
+
+
+def _idle(view: View) -> dict[str, str]:
+    """Return module -> what makes it take no card, though it loads."""
+    line = _line(view)
+    found: dict[str, str] = {}
+    for module in _DRM:
+        asked = arguments.last(line, f"{module}.modeset") or arguments.last(line, "nomodeset")
+        if asked:
+            if asked.name == "nomodeset" or asked.value == "0":
+                found[module] = f"kernel command line: {asked.text}"
+            continue
+        for rule, option in view.module_options(module):
+            if option.name == "modeset" and module not in (view.facts.kernel.builtin or ()):
+                found.pop(module, None)  # the last one holds
+                if option.value == "0":
+                    found[module] = f"{rule.path}:{rule.line}: options {rule.module} {rule.rest}"
+    return found
+
+
+def _line(view: View) -> tuple[arguments.Argument, ...]:
+    return view.next if view.next_entry and view.next_entry.cmdline is not None else view.running
 
 
 def _first(view: View, gpu: Gpu, kept: dict[str, str]) -> Answer:
@@ -133,8 +159,8 @@ CHECKS = (
         "Who takes the card at the next boot?",
         "Warns when nouveau, nvidia, amdgpu, i915 or snd_hda_intel can still load before vfio-pci, and when a "
         "blacklist takes a device that the host needs.",
-        "blacklist, install and softdep lines of modprobe's configuration; modprobe.blacklist= and "
-        "module_blacklist=; modules.builtin; "
+        "blacklist, install, softdep and alias lines of modprobe's configuration; modprobe.blacklist= and "
+        "module_blacklist=; nomodeset and modeset=0; modules.builtin; "
         "our own record of cards; driverctl's overrides.",
         "A card that is on vfio-pci today can be on nouveau tomorrow. And a blacklist acts by driver: it takes "
         "onboard sound, and every other card of that driver.",

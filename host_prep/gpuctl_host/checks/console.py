@@ -70,7 +70,15 @@ def boot_framebuffer(view: View) -> Iterator[Answer]:
     seen = ", ".join(sorted({name for _, _, name in screens})) or "no boot framebuffer"
     for gpu in view.facts.gpus:
         bars = [bar for bar in gpu.pci.bars if bar.kind == "mem" and bar.assigned and bar.size and bar.index < 6]
-        if not shown:
+        told = view.log("vfio", f"{gpu.address}: BAR", "can't reserve", limit=1)
+        if not shown and told:
+            yield failed(
+                gpu.address,
+                "somebody holds a BAR of the GPU: the boot framebuffer, most likely",
+                f"kernel log: {told[0]}; /proc/iomem, which would say who, cannot be read",
+                _off_screen(view, gpu, ""),
+            )
+        elif not shown:
             yield skipped(
                 gpu.address,
                 "the memory map could not be read",
@@ -96,7 +104,6 @@ def boot_framebuffer(view: View) -> Iterator[Answer]:
                 )
                 continue
             bar, (start, end, name) = hit
-            told = view.log(gpu.address, "can't reserve", limit=1)
             line = f"/proc/iomem: {start:x}-{end:x} {name} in BAR {bar.index} at {bar.start:x}" + (
                 f"; kernel log: {told[0]}" if told else ""
             )
@@ -148,7 +155,8 @@ CHECKS = (
         boot_framebuffer,
         "Does the boot framebuffer hold the card?",
         "Fails when a boot framebuffer lies in one of the GPU's BARs.",
-        "/proc/iomem below each of the GPU's BARs: BOOTFB, simplefb, simpledrm, efifb, vesafb.",
+        "/proc/iomem below each of the GPU's BARs: BOOTFB, simplefb, simpledrm, efifb, vesafb. Where it cannot be "
+        "read, vfio-pci's own words that it got no BAR.",
         "VFIO binds, but the guest gets no BAR: 'BAR 1: can't reserve' repeats in the log and the screen in the "
         "guest stays black.",
         "Another primary display in the firmware is the remedy that always works; efifb and vesafb have an argument, "

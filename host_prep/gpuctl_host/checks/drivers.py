@@ -40,6 +40,11 @@ def gpu_present(view: View) -> Iterator[Answer]:
         seen = f"{len(view.pci)} devices, of which {len(nameless)} tell no ids: {', '.join(nameless[:4])}"
         yield skipped(HOST, f"no GPU of vendor {asked} was recognised", f"/sys/bus/pci/devices: {seen}")
         return
+    orphans = [item for item in view.pci if item.vendor_id in facts.vendors and _lacks_its_first(view, item)]
+    if orphans:
+        seen = f"{named(orphans[:4])}, and no function 0 beside it, which every device has: not all of them are shown"
+        yield skipped(HOST, f"no GPU of vendor {asked} was recognised", f"/sys/bus/pci/devices: {seen}")
+        return
     displays = [item for item in view.pci if item.base_class in _GPU_CLASSES]
     other = f"; display devices of other vendors: {named(displays[:4])}" if displays else ""
     fix = (
@@ -53,6 +58,11 @@ def gpu_present(view: View) -> Iterator[Answer]:
         f"/sys/bus/pci/devices: {len(view.pci)} devices, none of class 0300, 0302, 0380 or 1200 of that vendor{other}",
         fix,
     )
+
+
+def _lacks_its_first(view: View, item: PciFunction) -> bool:
+    """Whether a function is shown without function 0 of its device; virtual functions have none by right."""
+    return item.physfn is None and f"{item.slot}.0" not in view.functions
 
 
 def _may_be_a_gpu(view: View, item: PciFunction) -> bool:
@@ -86,7 +96,9 @@ def gpu_driver(view: View) -> Iterator[Answer]:
         else:
             shared = gpu.pci.physfn is not None and driver == "nvidia"
             fix = advice.prepare(view, gpu.address)
-            if shared:
+            if view.facts.system.dom0:
+                fix = "boot this machine without Xen first: VFIO does not work below it; Xen lends cards by pciback"
+            elif shared:
                 fix = (
                     "leave it: a vGPU of NVIDIA's own framework stays on nvidia (Nova: managed = no); if the card is "
                     "meant for passthrough, disable its VFs"
@@ -110,7 +122,8 @@ CHECKS = (
         "gpu-present",
         gpu_present,
         "Is there a GPU?",
-        "Fails when no GPU of the selected vendors is on the bus. Skipped where devices tell no ids.",
+        "Fails when no GPU of the selected vendors is on the bus. Skipped where devices tell no ids, or not all "
+        "of them are shown.",
         "Class and vendor of every PCI function: classes 0300, 0302, 0380 and 1200. A BMC's VGA is a console, not a "
         "GPU.",
         "Searches for VGA (0300) alone miss V100, T4, A100, H100 (0302), MI210 (0380) and MI300X (1200).",

@@ -19,7 +19,14 @@ def gpu_iommu_group(view: View) -> Iterator[Answer]:
     """The GPU itself is in an IOMMU group."""
     for gpu in view.facts.gpus:
         path = sysfs(gpu.pci, "iommu_group")
-        if gpu.pci.iommu_group is not None:
+        if gpu.pci.iommu_group is not None and view.facts.iommu.enabled is False:
+            yield failed(
+                gpu.address,
+                f"the GPU's group {gpu.pci.iommu_group} is VFIO's own, without an IOMMU",
+                f"/sys/kernel/iommu_groups/{gpu.pci.iommu_group}/name: vfio-noiommu",
+                "turn the IOMMU on first: see iommu-enabled",
+            )
+        elif gpu.pci.iommu_group is not None:
             yield passed(
                 gpu.address, f"the GPU is in IOMMU group {gpu.pci.iommu_group}", f"{path} -> {gpu.pci.iommu_group}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gpuctl_host.checks import advice, arguments
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
 
     from gpuctl_host.checks.view import View
 
+_SAYS_ON = re.compile(r"Enabled (IRQ |Interrupt-)remapping|Interrupt remapping enabled")
+_SAYS_OFF = re.compile(
+    r"(interrupt|irq).remapping.*disabled|disabling interrupt remapping|enabl\w+ (irq|interrupt) remapping"
+    r"|no interrupt remapping|not secure",
+    re.IGNORECASE,
+)
 _ALLOW = "vfio_iommu_type1.allow_unsafe_interrupts"
 
 
@@ -20,7 +27,7 @@ def interrupt_remapping(view: View) -> Iterator[Answer]:
     yield from _unsafe(view)
     on = view.facts.iommu.interrupt_remapping
     if on:
-        told = view.log("emapping", "nabled", limit=1)
+        told = [line for line in view.log_lines if _SAYS_ON.search(line)][-1:]
         said = f"kernel log: {told[0]}" if told else "the legacy interrupts have chips with remapping (IR-IO-APIC, ITS)"
         yield passed(HOST, "interrupt remapping is on", said)
     elif on is None:
@@ -37,7 +44,7 @@ def _off(view: View) -> Answer:
     for item in view.running:
         if item.name == "nointremap" or (item.name == "intremap" and "off" in item.values):
             return failed(HOST, title, f"/proc/cmdline: {item.text}", advice.drop_argument(view, item.text))
-    told = view.log("remapping", limit=1)
+    told = [line for line in view.log_lines if _SAYS_OFF.search(line)][-1:]
     fix = f"turn on in the firmware: x2APIC and {advice.knob(view, 'iommu')}"
     if view.is_guest:
         fix = "give the guest's virtual IOMMU interrupt remapping (QEMU: intremap=on, kernel-irqchip=split)"

@@ -39,10 +39,15 @@ def iommu_enabled(view: View) -> Iterator[Answer]:
             if view.facts.kernel.cmdline is not None
             else ""
         )
+        seen = "/sys/kernel/iommu_groups is empty"
+        if iommu.groups:
+            seen = (
+                f"/sys/kernel/iommu_groups/*/name: vfio-noiommu, so the {iommu.groups} groups have no IOMMU behind them"
+            )
         yield failed(
             HOST,
             "the IOMMU is off: no device is in a group",
-            f"/sys/kernel/iommu_groups is empty{line}{said}",
+            f"{seen}{line}{said}",
             _how_on(view),
         )
 
@@ -53,6 +58,11 @@ def _how_on(view: View) -> str:
     off = next((item for item in view.running if item.name == "noiommu" or _OFF.get(item.name) in item.values), None)
     if off:
         return advice.drop_argument(view, off.text)
+    if view.facts.system.dom0:
+        return (
+            "boot this machine without Xen: the IOMMU is Xen's there, and VFIO has none; Xen lends cards by its own "
+            "means, pciback"
+        )
     if view.is_guest and not {"DMAR", "IVRS"} & set(iommu.firmware_tables or ()):
         return (
             "give this guest a virtual IOMMU (QEMU: -device intel-iommu,intremap=on,caching-mode=on), or prepare the "

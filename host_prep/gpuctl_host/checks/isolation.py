@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from gpuctl_host.checks.view import View
     from gpuctl_host.facts.model import Gpu, PciFunction
 
+# What the kernel says of a card that it will not give away for such a region (drivers/iommu/intel/iommu.c; since 6.6
+# drivers/iommu/iommu.c).
+_REFUSALS = ("due to platform RMRR requirement", "requested this device have a 1:1 IOMMU mapping")
 _KINDS = {"01": "disk controller", "02": "network controller", "03": "display"}
 
 
@@ -81,24 +84,33 @@ def _vital(view: View, item: PciFunction) -> str | None:
 
 def group_reserved_regions(view: View) -> Iterator[Answer]:
     """The firmware keeps no memory window of the group to itself."""
-    held = view.facts.iommu.reserved_direct
+    iommu = view.facts.iommu
     for gpu in view.facts.gpus:
         group = gpu.pci.iommu_group
-        if group is None:
-            continue
-        mine = [window for number, window in held if number == group]
+        mine = [window for number, window in iommu.reserved_direct if number == group]
+        refused = [
+            line
+            for item in gpu.members
+            for words in _REFUSALS
+            for line in view.log(f"{item.address}: ", words, limit=1)
+        ]
         place = f"/sys/kernel/iommu_groups/{group}/reserved_regions"
-        if mine:
+        if mine or refused:
             fix = (
                 "turn off in the firmware what shares memory with this slot (HPE: conrep, RMRDS_SlotN as "
                 "Endpoints_Excluded; others: a firmware update)"
             )
             yield failed(
                 gpu.address,
-                f"the firmware reserves memory of group {group}: VFIO refuses it",
-                f"{place}: direct {', '.join(mine)}",
+                "the firmware reserves memory of the card's group: VFIO refuses it",
+                f"{place}: direct {', '.join(mine)}" if mine else f"kernel log: {refused[0]}",
                 fix,
             )
+        elif group is None:
+            continue
+        elif group not in iommu.reserved_seen:
+            title = f"what the firmware reserves of group {group} could not be seen"
+            yield skipped(gpu.address, title, f"{place} cannot be read")
         else:
             yield passed(
                 gpu.address, f"the firmware reserves nothing of group {group}", f"{place}: no line of type direct"
@@ -124,7 +136,8 @@ CHECKS = (
         group_reserved_regions,
         "Does the firmware keep memory of the group to itself?",
         "Fails when a non-relaxable direct region (RMRR, IVMD) is in the GPU's group.",
-        "reserved_regions of the group, lines of type direct; direct-relaxable is harmless.",
+        "reserved_regions of the group, lines of type direct; direct-relaxable is harmless. The kernel's words when it "
+        "refused the card.",
         "The kernel refuses to give such a device to a guest: 'Device is ineligible for IOMMU domain attach due to "
         "platform RMRR requirement'.",
         "Have the firmware let go of the slot; makers have switches of their own for it.",

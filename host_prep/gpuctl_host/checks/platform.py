@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
     from gpuctl_host.checks.view import View
 
+# "kvm: disabled by bios", "x86/cpu: VMX (outside TXT) disabled by BIOS"; since Linux 6.3 also "kvm_amd: SVM disabled
+# (by BIOS) in MSR_VM_CR on CPU 0" and "kvm_intel: VMX not enabled (by BIOS) in MSR_IA32_FEAT_CTL on CPU 0".
+_CPU_OFF = re.compile(r"(kvm|VMX|SVM).*(disabled|not enabled) (by bios|\(by BIOS\))", re.IGNORECASE)
+# What it prints of a table that it has read: proof that there is one, though the tables were not seen.
+_READ = re.compile(
+    r"^(DMAR: (Host address width|DRHD base|RMRR base|ATSR flags|dmar\d+: reg_base_addr)"
+    r"|(pci \S+: )?AMD-Vi: (Found IOMMU|IOMMU performance counters)|ACPI: IORT: SMMU-v3)"
+)
 # The kernel gave the table up (drivers/iommu/intel/dmar.c, drivers/iommu/amd/init.c).
 _GIVEN_UP = re.compile(
     r"(DMAR|AMD-Vi|IVRS|IORT).*(table failure|BIOS is broken|returns all ones|[Cc]hecksum|failed to pars)"
@@ -33,24 +41,25 @@ def cpu_virtualization(view: View) -> Iterator[Answer]:
             f"architecture {view.foreign_arch}: this question is about x86",
         )
         return
-    off = next(
-        (line for line in view.log_lines if "disabled by bios" in line.lower() and re.search("kvm|VMX|SVM", line)),
-        None,
-    )
-    modules = view.facts.kernel.modules
-    loaded = modules is None or bool({"kvm_intel", "kvm_amd"} & set(modules))
+    if system.dom0:
+        yield skipped(
+            HOST, "Xen keeps the processor's virtualization to itself", "this is Xen's dom0: its flags show none"
+        )
+        return
+    off = next((line for line in view.log_lines if _CPU_OFF.search(line)), None)
+    loaded = bool({"kvm_intel", "kvm_amd"} & set(view.facts.kernel.modules or ()))
     if system.cpu_virtualization and not (off and not loaded):
         yield passed(
             HOST,
             f"the processor offers {system.cpu_virtualization}",
             f"/proc/cpuinfo: flag {system.cpu_virtualization}",
         )
-    elif system.cpu_virtualization is None and not system.cpu_flags_seen:
+    elif system.cpu_virtualization is None and not system.cpu_flags_seen and not off:
         yield skipped(HOST, "the processor's flags could not be read", "/proc/cpuinfo shows no flags")
     else:
-        seen = (
-            "flag there, but kvm is not loaded" if system.cpu_virtualization else "neither vmx nor svm among the flags"
-        )
+        seen = "neither vmx nor svm among the flags" if system.cpu_flags_seen else "flags not seen"
+        if system.cpu_virtualization:
+            seen = f"flag {system.cpu_virtualization}, but kvm is not loaded"
         why = f"; kernel log: {off}" if off else ""
         fix = f"turn on in the firmware: {advice.knob(view, 'cpu')}; then switch the machine off and on"
         if view.is_guest:
@@ -84,6 +93,8 @@ def iommu_firmware(view: View) -> Iterator[Answer]:
         )
     elif iommu.enabled:
         yield passed(HOST, "the firmware describes an IOMMU", f"{seen}; {iommu.groups} IOMMU groups")
+    elif not tables and (read := next((line for line in log if _READ.search(line)), None)):
+        yield passed(HOST, "the firmware describes an IOMMU", f"{seen}; kernel log: {read}")
     elif tables is None:
         yield skipped(HOST, "the firmware's tables could not be seen", "/sys/firmware/acpi/tables cannot be read")
     elif tables:

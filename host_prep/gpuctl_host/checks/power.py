@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gpuctl_host.checks import advice, arguments, models
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 
     from gpuctl_host.checks.view import View
     from gpuctl_host.facts.model import PciFunction
+
+
+# As Linux said it until 5.9, until 5.18 and since (drivers/pci/pci.c), and when it waited for the card in vain.
+_STUCK = re.compile(r"(Refused to|can't|[Uu]nable to) change power state|not ready \d+ms after resume; giving up")
+
+_LINES = 50  # of one card
 
 
 def gpu_power(view: View) -> Iterator[Answer]:
@@ -32,8 +39,7 @@ def gpu_power(view: View) -> Iterator[Answer]:
         if view.facts.software.vfio_pci == "builtin":
             fix = advice.add_argument(view, "vfio-pci.disable_idle_d3=1") + ": the card then idles awake"
         stuck = next(
-            (line for item in gpu.members for line in view.log(item.address, "nable to change power state", limit=1)),
-            None,
+            (line for item in gpu.members for line in view.log(item.address, limit=_LINES) if _STUCK.search(line)), None
         )
         cold = gpu.pci.power_state == "D3cold" and gpu.pci.config_dead
         if stuck or cold:
@@ -98,7 +104,7 @@ CHECKS = (
         "Does the card come back from sleep?",
         "Warns when it went to D3cold and stayed, or model and kernel are known for it.",
         "power_state, d3cold_allowed, power/control; disable_idle_d3; model and kernel release; the log for 'Unable "
-        "to change power state'.",
+        "to change power state', in each kernel's own words.",
         "vfio-pci lets an idle card sleep. Some do not wake: the next guest finds no device until the machine is "
         "switched off.",
         "disable_idle_d3=1 keeps it awake, at the cost of its idle power.",

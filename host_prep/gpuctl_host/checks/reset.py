@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from gpuctl_host.checks.view import View
 
+_LINES = 50  # of one card
+
 
 def gpu_responding(view: View) -> Iterator[Answer]:
     """The card answers on the bus."""
@@ -54,7 +56,18 @@ def gpu_reset(view: View) -> Iterator[Answer]:
             if item not in gpu.members and item.physfn != gpu.address
         ]
         cold = "power the whole machine off between two guests, or use this card for one guest only"
-        if methods is None and not attribute:
+        lost = next(
+            (
+                line
+                for item in gpu.members
+                for line in view.log(item.address, "not ready", "giving up", limit=_LINES)
+                if "after resume" not in line  # gpu-power's business
+            ),
+            None,
+        )
+        if lost:
+            yield warned(gpu.address, "the card did not come back from a reset", f"kernel log: {lost}; {shown}", cold)
+        elif methods is None and not attribute:
             yield skipped(
                 gpu.address,
                 "how the card can be reset could not be seen",
@@ -104,9 +117,9 @@ CHECKS = (
         "gpu-reset",
         gpu_reset,
         "Can the card be reset alone?",
-        "Warns when there is no reset method, only a bus reset on a shared bus, or the model is known not to come "
-        "back.",
-        "reset_method, and who else is on the same bus.",
+        "Warns when there is no reset method, only a bus reset on a shared bus, the model is known not to come back, "
+        "or this card did not.",
+        "reset_method, and who else is on the same bus; the log for 'not ready ... giving up' after a reset.",
         "Between two guests the card must be reset: else one reads what the other left, or the second guest does not "
         "start.",
         "Give what shares the bus to the same guest; try a second start before tenants do.",

@@ -19,6 +19,9 @@ def gpu_in_use(view: View) -> Iterator[Answer]:
         holders = gpu.holders
         if holders is None:
             yield skipped(gpu.address, "who uses the GPU could not be looked at", "/proc/*/fd cannot be read")
+        elif holders and all(item.kind == "vf" for item in holders):  # gpu-sriov's business: no user by themselves
+            title = "nobody was seen to use the GPU, but its virtual functions are on"
+            yield skipped(gpu.address, title, f"{holders[0].name}: see gpu-sriov")
         elif holders:
             who = ", ".join(f"{item.kind} {item.name}" for item in holders[:6])
             kinds = {item.kind for item in holders}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gpuctl_host.facts.model import BootEntry, Card, Facts, Gpu, ModprobeRule, Need, PciFunction
 
 # vfio.rst: a group is viable if each device is on a VFIO driver or on none; pci-stub and ports do no harm.
-_HARMLESS = ("pci_stub", "xen_pciback", "pcieport")
+_HARMLESS = ("pci_stub", "pciback", "xen_pciback", "pcieport")
 # Its name has vfio in it, yet it serves mediated devices: it never gives the card itself to a guest.
 _NO_PASSTHROUGH = ("nvidia_vgpu_vfio", "vfio_mdev", "vfio_pci_core")
 
@@ -26,6 +26,8 @@ _TELLING = (
         "Firmware Bug",
         "emapping",
         "disabled by",
+        "(by BIOS)",
+        "giving up",
         "ACS overrides",
         "pcie_acs_override",
     ),
@@ -57,13 +59,12 @@ class View:
     @property
     def guest(self) -> str:
         """A sentence that says so if this host is itself a guest, else nothing."""
-        name = self.facts.system.hypervisor
-        return f"; this host is itself a guest ({name})" if name else ""
+        return f"; this host is itself a guest ({self.facts.system.hypervisor})" if self.is_guest else ""
 
     @property
     def is_guest(self) -> bool:
         """Whether this host is itself a guest."""
-        return self.facts.system.hypervisor is not None
+        return self.facts.system.hypervisor is not None and not self.facts.system.dom0
 
     @property
     def foreign_arch(self) -> str | None:

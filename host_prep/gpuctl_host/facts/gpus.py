@@ -17,6 +17,7 @@ _CONSOLE_VENDORS = frozenset(("1a03", "1414"))  # ASPEED, Hyper-V
 _CONSOLES = frozenset(
     {f"102b:{device:04x}" for device in range(0x0520, 0x0540)}  # Matrox G200e/eW/EH/eR/eW3/eH3: iLO, iDRAC, WPCM450
     | {
+        "1d0f:1111",  # Amazon's bare metal
         "1002:4752",  # ATI Rage XL on server boards
         "1002:515e",  # ATI ES1000
         "1002:5969",  # ATI ES1000 (second id)
@@ -35,8 +36,10 @@ _CONSOLES = frozenset(
     }
 )
 _ROLES = {"0403": "audio", "0c03": "usb", "0c80": "ucsi"}
-# Audio functions of Intel's cards, by id, for dumps that do not show the bridges (pci.ids: DG2, Battlemage)
-_ARC_AUDIO = frozenset(("4f90", "4f91", "4f92", "4f93", "e2f7"))
+# A driver that takes nothing else tells the role where the class is not told (a log names drivers, not classes).
+_ROLE_OF_DRIVER = {"snd_hda_intel": "audio", "xhci_hcd": "usb", "nvidia-gpu": "ucsi"}
+# Audio functions of Intel's cards, by id, for dumps that do not show the bridges (pci.ids: DG1, DG2, Battlemage)
+_ARC_AUDIO = frozenset(("490d", "4f90", "4f91", "4f92", "4f93", "e2f7"))
 
 
 def is_display(function: PciFunction) -> bool:
@@ -76,7 +79,13 @@ def card_functions(
     found = [mate for mate in slot_mates if _same_card(gpu, mate)]
     if gpu.vendor_id == INTEL:
         found += [item for item in others if _arc_audio(gpu, item, others)]
-    return [(_ROLES.get(item.base_class, "other"), item) for item in found]
+    return [(_role(item), item) for item in found]
+
+
+def _role(item: PciFunction) -> str:
+    if item.class_code is None:
+        return _ROLE_OF_DRIVER.get(item.driver or "", "other")
+    return _ROLES.get(item.base_class, "other")
 
 
 def _same_card(gpu: PciFunction, mate: PciFunction) -> bool:

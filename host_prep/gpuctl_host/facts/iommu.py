@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gpuctl_host.facts.model import Iommu
@@ -15,7 +16,13 @@ GROUPS = "/sys/kernel/iommu_groups"
 _UNITS = "/sys/class/iommu"
 _TABLES = "/sys/firmware/acpi/tables"
 _KINDS = (("dmar", "intel-vtd"), ("ivhd", "amd-vi"), ("smmu", "arm-smmu"), ("arm-smmu", "arm-smmu"))
-_TABLE_NAMES = ("DMAR", "IVRS", "IORT", "VIOT")
+# Xen keeps the DMAR to itself: its dom0 finds the table renamed (xen/drivers/passthrough/vtd/dmar.c, acpi_dmar_zap).
+_TABLE_NAMES = ("DMAR", "IVRS", "IORT", "VIOT", "XMAR")
+_KIND_OF_TABLE = {"DMAR": "intel-vtd", "IVRS": "amd-vi", "IORT": "arm-smmu"}
+# Where a table lies, as drivers/acpi/tables.c prints it (before Linux 4.5 without the 0x), and that it is kept
+# (since 5.12). Tables that are loaded later are printed alike: only a list that began at the root table is whole.
+_LISTED = re.compile(r"ACPI: ([A-Z0-9]{4}) (?:0x)?[0-9A-Fa-f]{6,16}\b|ACPI: Reserving ([A-Z0-9]{4}) table memory")
+_ROOT_TABLES = frozenset(("RSDP", "RSDT", "XSDT", "FACP"))
 
 # What the kernel prints when it has decided (drivers/iommu/intel/irq_remapping.c, drivers/iommu/amd/init.c). "IRQ
 # remapping doesn't support X2APIC mode" is none of these: AMD prints it beside "Interrupt remapping enabled".
@@ -35,18 +42,23 @@ _REMAPPING_OFF = (
     "failed to enable irq remapping",
     "not enabling interrupt remapping",
     "disabling interrupt remapping",
+    # VFIO and iommufd, of a card that they refuse (drivers/vfio/vfio_iommu_type1.c, drivers/iommu/iommufd/device.c)
+    "no interrupt remapping support",
+    "no interrupt remapping for this device",
+    "msi interrupts are not secure",
 )
-_OFF_ARGUMENTS = ("intremap=off", "nointremap")
 
 
 def read_iommu(host: Host, *, log: Sequence[str] | None, cmdline: Iterable[str] | None) -> Iommu:
     """Return the state of the IOMMU; `reserved_direct` is left to `reserved_regions`."""
-    groups = sum(name.isascii() and name.isdigit() for name in host.names(GROUPS)) if host.is_dir(GROUPS) else None
+    names = [name for name in host.names(GROUPS) if name.isascii() and name.isdigit()]
+    groups = len(names) if host.is_dir(GROUPS) else None
     units = tuple(host.names(_UNITS))
+    tables = _firmware_tables(host, log)
     return Iommu(
-        enabled=None if groups is None else groups > 0,
-        kind=_kind(units),
-        firmware_tables=_firmware_tables(host, log),
+        enabled=None if groups is None else any(_is_real(host, name) for name in names),
+        kind=_kind(units) if units or not groups else _kind_by_table(tables),
+        firmware_tables=tables,
         interrupt_remapping=_interrupt_remapping(host, log, cmdline),
         groups=groups,
         units=units,
@@ -54,18 +66,29 @@ def read_iommu(host: Host, *, log: Sequence[str] | None, cmdline: Iterable[str] 
     )
 
 
-def reserved_regions(host: Host, groups: Iterable[int]) -> tuple[tuple[int, str], ...]:
-    """Return (group, "start end") of each region that must stay mapped 1:1, which VFIO refuses to give away.
+def reserved_regions(host: Host, groups: Iterable[int]) -> tuple[tuple[tuple[int, str], ...], tuple[int, ...]]:
+    """Return what must stay mapped 1:1, which VFIO refuses to give away, and the groups of which that was read.
 
-    `direct-relaxable` regions (graphics, USB) do no harm: Documentation/ABI/testing/sysfs-kernel-iommu_groups.
+    The first is (group, "start end") of each such region. `direct-relaxable` ones (graphics, USB) do no harm:
+    Documentation/ABI/testing/sysfs-kernel-iommu_groups.
     """
-    found = []
+    found: list[tuple[int, str]] = []
+    seen = []
     for group in sorted(set(groups)):
-        for line in (host.word(f"{GROUPS}/{group}/reserved_regions") or "").split("\n"):
+        text = host.word(f"{GROUPS}/{group}/reserved_regions")
+        if text is None:
+            continue
+        seen.append(group)
+        for line in text.split("\n"):
             words = line.split()
             if len(words) == 3 and words[2] == "direct":
                 found.append((group, f"{words[0]} {words[1]}"))
-    return tuple(found)
+    return tuple(found), tuple(seen)
+
+
+def _is_real(host: Host, group: str) -> bool:
+    """Whether an IOMMU is behind a group: VFIO makes some without, where enable_unsafe_noiommu_mode is set."""
+    return host.word(f"{GROUPS}/{group}/name") != "vfio-noiommu"
 
 
 def _kind(units: Iterable[str]) -> str | None:
@@ -77,12 +100,20 @@ def _kind(units: Iterable[str]) -> str | None:
     return None
 
 
+def _kind_by_table(tables: Iterable[str] | None) -> str | None:
+    """What the groups of this host must come from: the one table there is, where the units are not shown."""
+    kinds = [_KIND_OF_TABLE[name] for name in tables or () if name in _KIND_OF_TABLE]
+    return kinds[0] if len(kinds) == 1 else None
+
+
 def _firmware_tables(host: Host, log: Sequence[str] | None) -> tuple[str, ...] | None:
     if host.is_dir(_TABLES):
         present = set(host.names(_TABLES))
         return tuple(name for name in _TABLE_NAMES if name in present)
-    listed = {line[6:10] for line in log or () if line.startswith("ACPI: ") and line[10:13] == " 0x"}
-    return tuple(name for name in _TABLE_NAMES if name in listed) if listed else None
+    lines = (_LISTED.match(line) for line in log or () if line.startswith("ACPI: "))
+    listed = {line[1] or line[2] for line in lines if line}
+    found = tuple(name for name in _TABLE_NAMES if name in listed)
+    return found if found or listed & _ROOT_TABLES else None
 
 
 def _interrupt_remapping(host: Host, log: Sequence[str] | None, cmdline: Iterable[str] | None) -> bool | None:
@@ -98,8 +129,10 @@ def _interrupt_remapping(host: Host, log: Sequence[str] | None, cmdline: Iterabl
             said = True
         elif any(words in line.lower() for words in _REMAPPING_OFF):
             said = False
-    if said is None and any(argument in _OFF_ARGUMENTS for argument in cmdline or ()):
-        return False
+    if said is None:
+        asked = [word for word in cmdline or () if word == "nointremap" or word.startswith("intremap=")]
+        if asked and (asked[-1] == "nointremap" or "off" in asked[-1][9:].split(",")):
+            return False
     return said
 
 

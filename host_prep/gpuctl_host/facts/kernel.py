@@ -43,7 +43,8 @@ def read_kernel(host: Host) -> Kernel:
     uses = _module_uses(host)
     return Kernel(
         release=release,
-        cmdline=None if cmdline is None else split_arguments(cmdline.replace("\0", " ")),
+        # the newline is /proc's, not the line's: an open quote would swallow it
+        cmdline=None if cmdline is None else split_arguments(cmdline.rstrip("\n").replace("\0", " ")),
         lockdown=_bracketed(host.word("/sys/kernel/security/lockdown")),
         modules=_modules(host, uses),
         builtin=_builtin(host, release),

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 _LINES_MAX = 40_000
 _BYTES_MAX = 8 << 20
-# "<6>[    0.123456][    T1] text", and syslog's or journalctl's own start before it
+# "<6>[    0.123456][    T1] text", and syslog's or journalctl's own start before it; dmesg's other forms: -d (with the
+# time since the line before), -e ("[Oct15 16:04]", then "[  +0.000003]") and -T ("[Wed Oct 15 16:04:04 2025]")
 _STAMP = re.compile(
-    r"^(?:(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT\S{1,40}) \S{1,255} kernel: )?"
-    r"(?:<\d{1,3}>)?(?:\[ *\d+\.\d+\] ?)?(?:\[ *[TC]\d+\] ?)?"
+    r"^(?:(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT\S{1,40}) \S{1,255} kernel: )?(?:<\d{1,3}>)?"
+    r"(?:\[(?: {0,12}\d+\.\d+(?: <[ \d.]{1,20}>)?| {0,12}[+<] {0,12}\d+\.\d+>?"
+    r"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} ?[ \d]\d [\d:]{5,8}(?: \d{4})?)\] ?)?(?:\[ *[TC]\d+\] ?)?"
 )
 _ISO = re.compile(r"^\d{4}-\d\d-\d\dT[\d:,.+-]+Z? ")  # dmesg --time-format iso
 

@@ -37,6 +37,7 @@ class System:
     distribution_version: str | None
     boot_id: str | None
     numa: tuple[Node, ...] | None = None  # None: the kernel does not show its nodes
+    dom0: bool = False  # Xen's own domain: the machine is ours, though Xen has its processor's and IOMMU's controls
 
 
 @frozen
@@ -66,6 +67,7 @@ class Iommu:
     groups: int | None
     units: tuple[str, ...]  # names in /sys/class/iommu
     reserved_direct: tuple[tuple[int, str], ...]  # (group, "start end") of non-relaxable `direct` regions
+    reserved_seen: tuple[int, ...] = ()  # GPUs' groups whose reserved regions could be read
 
 
 # ---------------------------------------------------------------- PCI

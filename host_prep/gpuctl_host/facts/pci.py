@@ -10,6 +10,8 @@ from gpuctl_host.data import changed
 from gpuctl_host.facts.model import Bar, PciFunction
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from gpuctl_host.host import Host
 
 DEVICES = "/sys/bus/pci/devices"
@@ -44,7 +46,14 @@ def read_functions(host: Host) -> tuple[PciFunction, ...] | None:
     if not host.is_dir(DEVICES):
         return None
     names = [name for name in host.names(DEVICES) if ADDRESS.fullmatch(name)]
-    return tuple(_read_function(host, name) for name in names[:FUNCTIONS_MAX])
+    found = [_read_function(host, name) for name in names[:FUNCTIONS_MAX]]
+    above = {item.parent for item in found}
+    return tuple(changed(item, header_type=1) if _is_port(item, above) else item for item in found)
+
+
+def _is_port(function: PciFunction, above: Collection[str | None]) -> bool:
+    """Whether a function whose class is not told must be a bridge: devices are below it, or pcieport has it."""
+    return function.class_code is None and (function.address in above or function.driver == "pcieport")
 
 
 def _read_function(host: Host, address: str) -> PciFunction:
@@ -133,7 +142,7 @@ def read_details(host: Host, function: PciFunction) -> PciFunction:
         d3cold_allowed=_flag(files.get("d3cold_allowed")),
         power_control=host.attributes(f"{path}/power", ("control",)).get("control") or None,
         modalias=function.modalias or files.get("modalias") or None,
-        header_type=header,
+        header_type=function.header_type if header is None else header,
         config_dead=dead,
         detailed=True,
     )

@@ -51,13 +51,14 @@ def read_facts(host: Host, vendors: Sequence[str] = ("10de",), *, deep: bool = F
     claims, variants = _modules_for(host, kernel.release, pci) if deep else ({}, {})
     iommu = read_iommu(host, log=kernel.log, cmdline=kernel.cmdline)
     groups = [gpu.pci.iommu_group for gpu in found if gpu.pci.iommu_group is not None]
+    reserved, reserved_seen = reserved_regions(host, groups)
     return Facts(
         host=host_name(host),
         collected_at=host.now().isoformat(timespec="seconds").replace("+00:00", "Z"),
         vendors=vendors,
-        system=read_system(host, release=kernel.release, modules=kernel.modules, log=kernel.log, learned=learned),
+        system=read_system(host, kernel, pci=pci, learned=learned),
         kernel=kernel,
-        iommu=changed(iommu, reserved_direct=reserved_regions(host, groups)),
+        iommu=changed(iommu, reserved_direct=reserved, reserved_seen=reserved_seen),
         boot=boot,
         software=read_software(host, kernel, learned),
         pci=pci,

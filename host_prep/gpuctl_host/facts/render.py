@@ -102,8 +102,17 @@ def _gpu(gpu: Gpu) -> dict[str, Any]:
         "holders_known": gpu.holders is not None,
         "persistence": gpu.persistence,
         "functions": [_function(role, item) for role, item in gpu.functions],
-        "group_peers": [_peer(item) for item in gpu.group_peers],
+        "group_peers": [_peer(item) for item in (*gpu.group_peers, *_beside(gpu))],
     }
+
+
+def _beside(gpu: Gpu) -> list[PciFunction]:
+    """The card's functions behind a bridge of its own that share its group: to the group they are other devices."""
+    return [
+        item
+        for _, item in gpu.functions
+        if item.slot != gpu.pci.slot and item.iommu_group is not None and item.iommu_group == gpu.pci.iommu_group
+    ]
 
 
 def _function(role: str, item: PciFunction) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from gpuctl_host.facts.numa import read_nodes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from gpuctl_host.facts.model import Kernel, PciFunction
     from gpuctl_host.host import Host
 
 _DMI = "/sys/class/dmi/id"
@@ -43,16 +44,21 @@ _DMI_HYPERVISORS = (
     ("BHYVE", "bhyve"),
     ("Virtual Machine", "microsoft"),
 )
+# Devices that only a hypervisor makes, by the start of vendor:device; virtio's are none: some hardware has them too
+_EMULATED = (
+    ("1b36:", "qemu"),
+    ("15ad:", "vmware"),
+    ("80ee:", "oracle"),
+    ("5853:0001", "xen"),
+    ("1414:5353", "microsoft"),
+)
 _ARCH_ENDINGS = ("x86_64", "aarch64", "ppc64le", "s390x", "riscv64")
+# What only arm64's kernel prints (arch/arm64/kernel/setup.c, all ten digits; its server boards' IOMMU)
+_ARM64_WORDS = ("Booting Linux on physical CPU 0x0000", "arm-smmu-v3 ")
 
 
 def read_system(
-    host: Host,
-    *,
-    release: str | None,
-    modules: Iterable[str] | None,
-    log: Sequence[str] | None,
-    learned: Mapping[str, object],
+    host: Host, kernel: Kernel, *, pci: Sequence[PciFunction] | None, learned: Mapping[str, object]
 ) -> System:
     """Return the machine's names, processor and distribution."""
     # 16 KiB hold the first processor; the whole file of a large machine makes the kernel ask every core
@@ -61,21 +67,22 @@ def read_system(
     vendor = host.word(f"{_DMI}/sys_vendor")
     product = host.word(f"{_DMI}/product_name") or _device_tree(host)
     noted = learned.get("arch")
-    arch = noted if isinstance(noted, str) else _arch(host, release, cpu, flags)
+    arch = noted if isinstance(noted, str) else _arch(host, kernel, cpu, flags)
     os_release = _os_release(host)
     return System(
         vendor=vendor,
         product=product,
         arch=arch,
         cpu_vendor=_cpu_vendor(cpu),
-        cpu_virtualization=_virtualization(flags, modules),
+        cpu_virtualization=_virtualization(flags, kernel.modules),
         cpu_flags_seen=flags is not None,
-        hypervisor=_hypervisor(host, flags, f"{vendor} {product}", log),
+        hypervisor=_hypervisor(host, flags, f"{vendor} {product}", kernel.log) or _emulator(flags, pci),
         distribution=os_release.get("ID"),
         distribution_like=tuple(os_release.get("ID_LIKE", "").split()),
         distribution_version=os_release.get("VERSION_ID"),
         boot_id=host.word("/proc/sys/kernel/random/boot_id"),
         numa=read_nodes(host),
+        dom0=_dom0(host, pci),
     )
 
 
@@ -131,8 +138,23 @@ def _hypervisor(host: Host, flags: Sequence[str] | None, dmi: str, log: Sequence
     return named if named in ("qemu", "kvm", "vmware", "xen", "oracle", "bochs") else None
 
 
-def _arch(host: Host, release: str | None, cpu: dict[str, str], flags: Sequence[str] | None) -> str | None:
+def _dom0(host: Host, pci: Sequence[PciFunction] | None) -> bool:
+    """Whether this is Xen's dom0, as Xen itself says it, else by the driver that only a dom0 lends devices with."""
+    said = host.word("/proc/xen/capabilities")
+    return "control_d" in said if said is not None else any(item.driver == "pciback" for item in pci or ())
+
+
+def _emulator(flags: Sequence[str] | None, pci: Sequence[PciFunction] | None) -> str | None:
+    """Who made this host's devices, where its processor does not tell whether it is a guest."""
+    if flags is not None:
+        return None
+    names = [f"{item.vendor_id}:{item.device_id}" for item in pci or ()]
+    return next((kind for start, kind in _EMULATED if any(name.startswith(start) for name in names)), None)
+
+
+def _arch(host: Host, kernel: Kernel, cpu: dict[str, str], flags: Sequence[str] | None) -> str | None:
     """As uname -m says it; in a captured tree by what the kernel left there."""
+    release = kernel.release
     said = host.word("/proc/sys/kernel/arch")  # since Linux 6.1
     if said is not None:
         return said
@@ -147,7 +169,7 @@ def _arch(host: Host, release: str | None, cpu: dict[str, str], flags: Sequence[
         return "x86_64"
     if "CPU implementer" in cpu:
         return "aarch64" if cpu.get("CPU architecture") == "8" else "arm"
-    return None
+    return "aarch64" if any(line.startswith(_ARM64_WORDS) for line in kernel.log or ()) else None
 
 
 def _device_tree(host: Host) -> str | None:

@@ -186,8 +186,10 @@ def _device(item: Mapping[str, Any], what: str) -> Device:
 
 def _around(gpu: Mapping[str, Any]) -> Iterable[Device]:
     """The card's other functions, and what shares its IOMMU group; bridges are never given to a guest."""
+    own = set()
     for item in gpu.get("functions") or ():
+        own.add(item["address"])
         yield _device(item, f"{item['role']} function")
     for item in gpu.get("group_peers") or ():
-        if not item.get("bridge"):
+        if not item.get("bridge") and item["address"] not in own:
             yield _device(item, f"class {item.get('class') or 'unknown'}")

@@ -69,6 +69,7 @@ def _card(gpu: Document) -> str:
         f"{item['vendor_id']}:{item['device_id']}  "
         f"class {item['class']}  {item['driver'] or 'no driver'}"
         for item in gpu["group_peers"]
+        if item["address"] not in {function["address"] for function in gpu["functions"]}
     ]
     leaves += [f"held by {item['kind']} {item['name']}" for item in gpu["holders"] or ()]
     bars = [bar for bar in gpu["bars"] if bar["size"]]

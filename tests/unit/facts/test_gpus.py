@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gpuctl_host.facts.render import facts_document
 from tests.unit.facts.trees import ROOT_BUS, Tree, gtx1080
 
 
@@ -41,7 +42,7 @@ def test_what_is_no_gpu(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
-    "ids", ["1a03:2000", "102b:0533", "102b:0536", "1af4:1050", "1414:5353", "15ad:0405", "1002:515e"]
+    "ids", ["1a03:2000", "102b:0533", "102b:0536", "1af4:1050", "1414:5353", "15ad:0405", "1002:515e", "1d0f:1111"]
 )
 def test_a_console_is_offered_to_nobody(tree: Tree, ids: str) -> None:
     tree.function("0000:03:00.0", ids, "030000")
@@ -85,7 +86,9 @@ def test_virtual_functions_are_gpus_of_their_own(tree: Tree) -> None:
     assert [holder.kind for holder in physical.holders] == ["vf"]
 
 
-def arc(tree: Tree, port_bus: str = "01", *, bridges: bool = True, audio_vendor: str = "8086") -> None:
+def arc(
+    tree: Tree, port_bus: str = "01", *, bridges: bool = True, audio_vendor: str = "8086", together: bool = False
+) -> None:
     first = int(port_bus, 16)
     port = f"{ROOT_BUS}/0000:00:{port_bus}.0"
     if bridges:
@@ -97,7 +100,9 @@ def arc(tree: Tree, port_bus: str = "01", *, bridges: bool = True, audio_vendor:
         left = f"/sys/devices/pci0000:{first + 2:02x}"
         right = f"/sys/devices/pci0000:{first + 3:02x}"
     tree.function(f"0000:{first + 2:02x}:00.0", "8086:56a0", "030000", under=left, group=first)
-    tree.function(f"0000:{first + 3:02x}:00.0", f"{audio_vendor}:4f90", "040300", under=right, group=first + 1)
+    tree.function(
+        f"0000:{first + 3:02x}:00.0", f"{audio_vendor}:4f90", "040300", under=right, group=first + (not together)
+    )
 
 
 @pytest.mark.parametrize("bridges", [True, False])
@@ -105,6 +110,14 @@ def test_arc_has_its_audio_on_the_next_bus(tree: Tree, bridges: bool) -> None:
     arc(tree, bridges=bridges)
     (gpu,) = tree.facts("8086").gpus
     assert [(role, item.address) for role, item in gpu.functions] == [("audio", "0000:04:00.0")]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_arcs_audio_is_another_device_of_its_group_where_it_is_in_it(tree: Tree, together: bool) -> None:
+    arc(tree, together=together)
+    (gpu,) = facts_document(tree.facts("8086"))["gpus"]
+    assert [item["address"] for item in gpu["functions"]] == ["0000:04:00.0"]
+    assert [item["address"] for item in gpu["group_peers"]] == (["0000:04:00.0"] if together else [])
 
 
 def test_each_of_two_arcs_has_its_own_audio(tree: Tree) -> None:

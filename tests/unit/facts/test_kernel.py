@@ -29,6 +29,11 @@ def test_the_command_line_by_the_kernels_rules(text: str, found: tuple[str, ...]
     assert split_arguments(text) == found
 
 
+def test_an_open_quote_ends_with_the_line(tree: Tree) -> None:
+    tree.write("/proc/cmdline", 'ro dyndbg="file x +p\n')
+    assert tree.facts().kernel.cmdline == ("ro", "dyndbg=file x +p")
+
+
 @pytest.mark.parametrize(
     ("line", "text"),
     [
@@ -39,6 +44,14 @@ def test_the_command_line_by_the_kernels_rules(text: str, found: tuple[str, ...]
         ("May 18 17:09:35 box kernel: [    0.1] DMAR: on", "DMAR: on"),
         ("2024-05-18T17:09:35,123456+00:00 DMAR: on", "DMAR: on"),
         ("usb: text kernel: foo", "usb: text kernel: foo"),
+        ("[Wed Oct 15 16:04:04 2025] ACPI: DMAR", "ACPI: DMAR"),
+        ("[Wed Oct  5 16:04:04 2025] [drm] foo", "[drm] foo"),
+        ("[Oct15 16:04] foo", "foo"),
+        ("[Oct 5 16:04] foo", "foo"),
+        ("[  +0.000003] foo", "foo"),
+        ("[    0.000000 <    0.000000>] foo", "foo"),
+        ("[<    0.000003>] foo", "foo"),
+        ("[Firmware Bug]: DMAR foo", "[Firmware Bug]: DMAR foo"),
     ],
 )
 def test_stamps_are_taken_off(line: str, text: str) -> None:
@@ -148,6 +161,37 @@ def test_the_processor(tree: Tree, cpu: str, extra: dict[str, str], expected: tu
         tree.write(path, text)
     system = tree.facts().system
     assert (system.cpu_virtualization, system.hypervisor, system.arch) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "arch"),
+    [
+        ("Booting Linux on physical CPU 0x0000080000 [0x481fd010]", "aarch64"),
+        ("arm-smmu-v3 arm-smmu-v3.0.auto: option mask 0x0", "aarch64"),
+        ("Booting Linux on physical CPU 0x0", None),  # 32-bit ARM
+        ("acpi: arm-smmu-v3 is not here", None),
+    ],
+)
+def test_arm64_by_its_log(tree: Tree, line: str, arch: str | None) -> None:
+    tree.write("/var/log/dmesg", f"[    0.000000] {line}\n")
+    assert tree.facts().system.arch == arch
+
+
+@pytest.mark.parametrize(
+    ("ids", "flags", "hypervisor"),
+    [
+        ("1b36:000c", "", "qemu"),
+        ("15ad:07a0", "", "vmware"),
+        ("1414:5353", "", "microsoft"),
+        ("1414:00ba", "", None),  # a network card that bare metal has too
+        ("1af4:1041", "", None),
+        ("1b36:000c", "flags : lm vmx\n", None),  # the processor says that it is no guest
+    ],
+)
+def test_a_guest_by_its_devices(tree: Tree, ids: str, flags: str, hypervisor: str | None) -> None:
+    tree.function("0000:00:02.0", ids, "060400")
+    tree.write("/proc/cpuinfo", f"vendor_id : GenuineIntel\n{flags}")
+    assert tree.facts().system.hypervisor == hypervisor
 
 
 def test_versions_from_the_package_data_base(tree: Tree) -> None:

@@ -151,7 +151,8 @@ def _cards(facts: Document | None, check: Document | None) -> tuple[Card, ...]:
     cards = {at: Card(str(at), str(gpu["name"]), ready=gpu["ready"] is True) for at, gpu in judged.items()}
     for gpu in (facts or {}).get("gpus", ()):
         address = gpu["address"]
-        others = [peer for peer in gpu["group_peers"] if not peer["bridge"]]
+        own = {function["address"] for function in gpu["functions"]}
+        others = [peer for peer in gpu["group_peers"] if not peer["bridge"] and peer["address"] not in own]
         known = cards.get(address, Card(str(address), str(gpu["name"])))
         cards[address] = replace(
             known,
