@@ -35,6 +35,7 @@ def watch_files(archive: bytes, *, python: str, vendors: tuple[str, ...], folder
         "`gpuctl host watch remove` removes it.",
         "@ARCHIVE@": ARCHIVE,
         "@COMMAND@": command,
+        "@HOME@": "read-only" if in_a_home(python) else "yes",
         "@WRITES@": f"ReadWritePaths=-{_escaped(folder)}" if folder is not None else "# Nothing is written.",
     }
     return {
@@ -43,6 +44,11 @@ def watch_files(archive: bytes, *, python: str, vendors: tuple[str, ...], folder
         f"{UNITS}/{TIMER}": FileState(_filled(TIMER, words)),
         WANTED: FileState(f"{UNITS}/{TIMER}".encode(), 0o777, is_link=True),
     }
+
+
+def in_a_home(path: str) -> bool:
+    """Say whether ProtectHome=yes would hide this from the service."""
+    return path.startswith(("/root/", "/home/", "/run/user/"))
 
 
 def request_of(service: str) -> dict[str, object]:

@@ -50,6 +50,11 @@ def stop(host: Host, unit: str) -> None:
     _do(host, "stop", unit)
 
 
+def forget_failure(host: Host, unit: str) -> None:
+    """No `systemctl --failed` shows the unit any more; one that systemd does not know is none."""
+    host.run(["systemctl", "reset-failed", unit], timeout=_PATIENCE)
+
+
 def is_active(host: Host, unit: str) -> bool:
     """Say whether the unit is active."""
     return host.run(["systemctl", "is-active", "--quiet", unit], timeout=_PATIENCE).returncode == 0

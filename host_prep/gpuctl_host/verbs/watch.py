@@ -15,7 +15,7 @@ from gpuctl_host.changes.watch import VERB, plan_watch
 from gpuctl_host.data import changed
 from gpuctl_host.errors import GpuctlError, StalePlan, UsageError
 from gpuctl_host.facts.reader import read_facts
-from gpuctl_host.templates.watch import PATHS, SERVICE, TIMER, UNITS, request_of, watch_files
+from gpuctl_host.templates.watch import PATHS, SERVICE, TIMER, UNITS, in_a_home, request_of, watch_files
 from gpuctl_host.tools import systemctl
 from gpuctl_host.verbs.change import APPLY, PLAN, REFUSED, run_document, teller
 
@@ -126,13 +126,21 @@ def _archive(path: str | None) -> bytes:
     return data
 
 
+_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 9))"
+
+
 def _python(host: Host) -> str:
-    """The interpreter for the service: the distribution's own name for the one that runs, which upgrades keep."""
+    """The interpreter for the service: the distribution's own name for the one that runs, which upgrades keep.
+
+    One in a home folder (pyenv's, uv's) may go with its user: the distribution's own is taken, if it is new enough.
+    """
     import os
 
     mine = os.path.realpath(sys.executable) if sys.executable else ""
     common = host.which("python3")
     if common is not None and (not host.live or host.resolve(common) == mine):
+        return common
+    if common is not None and in_a_home(mine) and not host.run([common, "-I", "-c", _NEW_ENOUGH], timeout=9).returncode:
         return common
     return mine or "/usr/bin/python3"
 
@@ -171,18 +179,20 @@ def forget(host: Host, service: str | None) -> tuple[str, ...]:
     if service is None or watched(host) is not None:
         return ()
     problems = []
+    if host.live:  # first of all: a check that runs would write the metrics once more
+        try:
+            systemctl.stop(host, TIMER)
+            systemctl.stop(host, SERVICE)
+            systemctl.forget_failure(host, SERVICE)
+            systemctl.reload(host)
+        except GpuctlError as error:
+            problems.append(f"{error.brief}: run systemctl stop {TIMER} {SERVICE}; systemctl daemon-reload")
     textfile = request_of(service).get("textfile")
     try:
         if isinstance(textfile, str) and textfile.startswith("/") and textfile.endswith(".prom"):
             site_of(host).files.remove(textfile)
     except GpuctlError as error:
         problems.append(f"the last metrics are left: {error.brief}")
-    if host.live:
-        try:
-            systemctl.stop(host, TIMER)
-            systemctl.reload(host)
-        except GpuctlError as error:
-            problems.append(f"{error.brief}: run systemctl stop {TIMER}; systemctl daemon-reload")
     return tuple(problems)
 
 
