@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ANSIBLE = ROOT / ".cache/ansible-venv/bin"
+OWN = ROOT / ".cache/ansible-venv/bin"
+ANSIBLE = Path(os.environ.get("GPUCTL_ANSIBLE", OWN))  # another Ansible's bin folder, to try the collection with it
 OLD = Path(os.environ.get("GPUCTL_PYTHON39", ROOT / ".cache/py39-venv/bin/python"))
 
 
 @pytest.fixture(scope="session")
 def ansible_bin() -> Path:
-    """The environment of requirements/ansible.txt, made if need be."""
-    subprocess.run([sys.executable, str(ROOT / ".ci/bootstrap"), "ansible"], check=True, stdin=subprocess.DEVNULL)
+    """The environment of requirements/ansible.txt, made if need be; or what GPUCTL_ANSIBLE names."""
+    if ANSIBLE == OWN:
+        subprocess.run([sys.executable, str(ROOT / ".ci/bootstrap"), "ansible"], check=True, stdin=subprocess.DEVNULL)
     return ANSIBLE
 
 

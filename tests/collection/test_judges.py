@@ -47,7 +47,7 @@ def test_ansible_test_sanity(ansible_bin, judged, tmp_path):
     """All of sanity that runs without a container, on the Python of the environment."""
     cache = tmp_path / "home/.ansible/test/cache"
     cache.mkdir(parents=True)
-    for version in ("24_2", "25_2", "26_0", "26_0_1"):
+    for version in ("23_1_2", "24_2", "25_2", "26_0", "26_0_1"):
         (cache / f"get_pip_{version}.py").write_text(GET_PIP)
     python = subprocess.run(
         [str(ansible_bin / "python"), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
