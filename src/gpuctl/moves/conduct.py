@@ -56,6 +56,9 @@ class Conduct:
         sight = self.watch.closely(one.track, rows=step.rows)
         if step.rows:
             one.track = replace(one.track, held=(one.track.held or sight.now) if sight.rows else 0.0)
+        if sight.server is not None and sight.server.vm_state == "shelved_offloaded" and sight.server.host is not None:
+            first = one.track.lingered[0] if one.track.lingered else sight.now
+            one.track = replace(one.track, lingered=(first, sight.now))
         self.watch.learn(one.server, sight)
         one.saw(sight)
 
@@ -123,7 +126,7 @@ class Conduct:
             return
         sent = self._intend(one, "allocation")
         try:
-            self.placement.put(right, f"put right what server {one.server} holds")
+            self.placement.put(right, what=f"put right what server {one.server} holds")
         except CloudError as error:
             self._answered(one, _outcome(sent, error))
         else:

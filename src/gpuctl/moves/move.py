@@ -137,6 +137,7 @@ class Track:
         checked: the findings of the last look after the move; None before it.
         checks: how often that look was had since the last request.
         held: since when cards of the shelved server are seen held on its old host; 0: they are not, or nobody sees.
+        lingered: when the offloaded server was first and last seen on its old host still; None: it never was.
         right: what Placement should say instead, where the check found out (doubled allocations).
     """
 
@@ -150,6 +151,7 @@ class Track:
     checked: tuple[Finding, ...] | None = None
     checks: int = 0
     held: float = 0.0
+    lingered: tuple[float, float] | None = None
     right: Allocation | None = None
 
     def last(self, name: str) -> Sent | None:
@@ -187,6 +189,7 @@ class Sight:
         actions: newest first, those that matter with their events; None where they were not read.
         rows: the cards that Nova's books give to the server; None: not read for this sight; () where nobody sees them.
         ahead: seconds by which Nova's clock is ahead of this machine's.
+        blind: nobody sees the cards that Nova's books give to the server.
     """
 
     now: float
@@ -196,6 +199,7 @@ class Sight:
     actions: tuple[Action, ...] | None = None
     rows: tuple[Row, ...] | None = ()
     ahead: float = 0.0
+    blind: bool = True
 
 
 def new_id(now: datetime | None = None) -> str:

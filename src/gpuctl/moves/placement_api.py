@@ -64,21 +64,28 @@ class PlacementApi:
         body = self._ask(f"/allocation_candidates?{urlencode(query)}", "ask what would fit where")
         return list(body["allocation_requests"]), dict(body["provider_summaries"])
 
-    def put(self, allocation: Allocation, what: str) -> None:
-        """A consumer holds exactly this, if its generation is still the one that was read.
+    def put(self, *wanted: Allocation, what: str) -> None:
+        """Each consumer holds exactly this, if its generation is still the one that was read; all of them or none.
 
         Raises:
-            Rejected: 409: somebody changed it meanwhile; read again.
+            Rejected: 409: somebody changed one meanwhile; read again.
         """
         body = {
-            "allocations": {uuid: {"resources": dict(holds)} for uuid, holds in allocation.holds.items()},
-            "consumer_generation": allocation.generation,
-            "project_id": allocation.project,
-            "user_id": allocation.user,
+            one.consumer: {
+                "allocations": {uuid: {"resources": dict(holds)} for uuid, holds in one.holds.items()},
+                "consumer_generation": one.generation,
+                "project_id": one.project,
+                "user_id": one.user,
+            }
+            for one in wanted
         }
         # The generation makes a second try harmless: it is refused with 409 if the first one was done.
-        path = f"/allocations/{allocation.consumer}"
-        self.service.ask("PUT", path, what, body=body, version=VERSION, once="its generation moves")
+        once = "its generation moves"
+        if len(wanted) > 1:
+            self.service.ask("POST", "/allocations", what, body=body, version=VERSION, once=once)
+            return
+        path = f"/allocations/{wanted[0].consumer}"
+        self.service.ask("PUT", path, what, body=body[wanted[0].consumer], version=VERSION, once=once)
 
     def _ask(self, path: str, what: str) -> dict[str, Any]:
         return self.service.ask("GET", path, what, version=VERSION).body

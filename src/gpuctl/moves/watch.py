@@ -75,7 +75,14 @@ class Watch:
         records = self._migrations[server]
         found = tuple(records[one] for one in sorted(records))
         unread = () if self.rows is None else None
-        return Sight(time.time(), self._servers[server], found, rows=unread, ahead=self.api.service.ahead)
+        return Sight(
+            time.time(),
+            self._servers[server],
+            found,
+            rows=unread,
+            ahead=self.api.service.ahead,
+            blind=self.rows is None,
+        )
 
     def quiet(self, server: str) -> float:
         """Return for how many seconds no poll has said anything of a server."""
@@ -103,7 +110,16 @@ class Watch:
         actions = [read.get(one.request, one) for one in actions]
         cards = () if self.rows is None else self.rows(server) if rows else None
         ahead = self.api.service.ahead
-        return Sight(time.time(), found, tuple(records), True, tuple(actions), cards, ahead)  # noqa: FBT003 - close
+        return Sight(
+            now=time.time(),
+            server=found,
+            migrations=tuple(records),
+            close=True,
+            actions=tuple(actions),
+            rows=cards,
+            ahead=ahead,
+            blind=self.rows is None,
+        )
 
     def learn(self, server: str, sight: Sight) -> None:
         """What a close look showed is the newest that is known."""

@@ -121,7 +121,7 @@ class Product:
             line, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
             try:
-                hold.wait_reached()
+                hold.wait_reached(600)
             finally:
                 process.kill()
         hold.release()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -220,4 +222,23 @@ def test_what_came_back_a_moment_ago_waits_for_the_audit(
     assert (answer.code, answer.result["state"]) == (0, "done"), answer.out
     (guest,) = (one for one in cloud.domains(THERE) if one.uuid == server)
     assert len(guest.hostdevs) == 1
+    assert wrongs(cloud, {server: 1}, tracked=True) == []
+
+
+def test_it_is_not_unshelved_before_its_old_host_has_let_go_of_it(gpuctl: Product, cloud: Lab, tracked: bool) -> None:
+    """Nova says SHELVED_OFFLOADED, frees the cards once it has the tracker's lock, and writes "no host" last of all."""
+    if not tracked:
+        pytest.skip("with tracking off the server is moved cold")
+    server = running(cloud)
+    hold = cloud.hold(HERE, "update_usage.enter")
+    with ThreadPoolExecutor(1) as pool:
+        moving = pool.submit(migrate, gpuctl, server, "--host", THERE, sight="api")
+        hold.wait_reached()
+        time.sleep(3)
+        seen = show(cloud, server)
+        assert (seen["status"], seen["OS-EXT-SRV-ATTR:host"]) == ("SHELVED_OFFLOADED", HERE)
+        assert hosts_of_rows(cloud, server) == [HERE]
+        hold.release()
+        answer = moving.result()
+    assert (answer.code, answer.result["state"]) == (0, "done"), answer.out
     assert wrongs(cloud, {server: 1}, tracked=True) == []

@@ -5,13 +5,16 @@ Where only the database can repair, the very statements that recover printed are
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gpuctl.moves.recover.diagnosis import ABANDONED_S
+
 from . import situations
-from .clients import boot, show
+from .clients import act, boot, show, until
 from .situations import HERE, SITUATIONS, THERE, hosts_of_rows
 from .truth import wrongs
 
@@ -269,3 +272,28 @@ def test_a_record_that_holds_nothing_keeps_no_server_from_moving(gpuctl: Product
     assert (answer.code, answer.result["state"]) == (0, "done"), answer.out
     left = wrongs(cloud, {server: 1}, tracked=tracked)
     assert [one for one in left if not one.endswith(" is error")] == []
+
+
+def test_a_move_that_nova_dropped_at_a_restart(gpuctl: Product, cloud: Lab, tracked: bool) -> None:
+    """At its start nova-compute rolls back what it copied, and leaves record, cards and allocations as they were."""
+    server = boot(cloud, "gtx1080:1", HERE)
+    before = cloud.allocations(server)
+    hold = cloud.hold(HERE, "copy_file")
+    act(cloud, server, {"migrate": {"host": THERE}})
+    hold.wait_reached()
+    cloud.stop_compute(HERE)
+    hold.release()
+    cloud.start_compute(HERE)
+    until(lambda: show(cloud, server)["OS-EXT-STS:task_state"] is None, "the restart")
+    assert [one["status"] for one in cloud.migrations(server)] == ["migrating"]
+    assert hosts_of_rows(cloud, server) == [HERE, THERE]
+    assert cloud.allocations(server) != before
+    time.sleep(ABANDONED_S)
+    repaired = gpuctl.repair(server)
+    assert (repaired.code, repaired.result["state"]) == (0, "done"), repaired.out + repaired.err
+    assert cloud.allocations(server) == before
+    assert show(cloud, server)["status"] == "SHUTOFF"
+    act(cloud, server, {"os-start": None})
+    until(lambda: show(cloud, server)["status"] == "ACTIVE", "the start")
+    half = f"folder {server} on {THERE}"  # what was copied; the next move there goes on with it
+    assert [one for one in wrongs(cloud, {server: 1}, tracked=tracked) if one != half] == []

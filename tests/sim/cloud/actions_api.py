@@ -9,7 +9,7 @@ from tests.sim.cloud.flows import cold, evacuate, live, power, shelve
 from tests.sim.cloud.records import Host, Migration, Server
 from tests.sim.cloud.views import Version
 from tests.sim.cloud.world import World
-from tests.sim.nova import Answer
+from tests.sim.front import Answer
 
 #: The vm_states that an action is allowed in (nova/compute/api.py, check_instance_state), and the verb of the refusal.
 STATES = {

@@ -106,7 +106,8 @@ def audit(world: World, host: Host) -> None:
     for card in host.cards:
         if card.instance_uuid is not None and card.instance_uuid not in here | open_:
             card.free()
-    host.tracked = here
+    gone = {one.id for one in world.servers.values() if (one.vm_state, one.task_state) == ("shelved_offloaded", None)}
+    host.tracked = here - gone  # vm_states.allow_resource_removal
     if world.resize_confirm_window:
         _confirm_old_ones(world, host)
 

@@ -9,7 +9,7 @@ from tests.sim.cloud.records import Host
 from tests.sim.cloud.servers_api import Query, page, since
 from tests.sim.cloud.views import Version
 from tests.sim.cloud.world import World
-from tests.sim.nova import ADMIN_PROJECT, Answer
+from tests.sim.front import ADMIN_PROJECT, Answer
 
 _UP = "Unable to force up host {host} as `done` evacuation migration records remain associated with the host. Ensure the compute service has been restarted, allowing these records to move to `completed` before retrying this request."
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from tests.sim.cloud.placement import Consumer, Placement, Provider
-from tests.sim.nova import ADMIN_PROJECT, Answer
+from tests.sim.front import ADMIN_PROJECT, Answer
 
 Query = dict[str, list[str]]
 Version = tuple[int, int]
@@ -47,7 +47,7 @@ def answer(books: Placement, method: str, path: str, query: Query, body: Any, ve
         return _allocations(books, method, parts[1], body, version)
     if parts == ["allocations"] and method == "POST":
         for consumer, wish in body.items():
-            _check(books, consumer, wish, version)
+            _check(books, consumer, wish, version, tuple(body))
         for consumer, wish in body.items():
             _write(books, consumer, wish)
         return 204, None
@@ -175,8 +175,8 @@ def _allocations(books: Placement, method: str, consumer: str, body: Any, versio
     return 200, shown
 
 
-def _check(books: Placement, consumer: str, wish: Any, version: Version) -> None:
-    """The PUT of an allocation is one that Placement takes."""
+def _check(books: Placement, consumer: str, wish: Any, version: Version, given_back: tuple[str, ...] = ()) -> None:
+    """The PUT of an allocation is one that Placement takes; what these consumers hold is given back in the same request."""
     if version < (1, 12):
         raise Answer(400, "allocations are a dict since 1.12")
     needed = (
@@ -195,12 +195,16 @@ def _check(books: Placement, consumer: str, wish: Any, version: Version) -> None
         raise Conflict(
             f"consumer generation conflict - expected {one.generation if one else 'null'} but got {wish['consumer_generation']}"
         )
-    held = one.held if one else {}
     for name, part in wish["allocations"].items():
         if name not in books.providers:
             raise Answer(400, f"Allocation for resource provider '{name}' that does not exist.")
         for kind, amount in part["resources"].items():
-            if books.room(name, kind) + held.get(name, {}).get(kind, 0) < amount:
+            back = sum(
+                books.consumers[each].held.get(name, {}).get(kind, 0)
+                for each in {consumer, *given_back}
+                if each in books.consumers
+            )
+            if books.room(name, kind) + back < amount:
                 raise Answer(409, f"Unable to allocate inventory: Unable to create allocation for '{kind}' on resource provider '{name}'. The requested amount would exceed the capacity.")  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from tests.sim.cloud.placement_api import Conflict
 from tests.sim.cloud.populate import Populated
 from tests.sim.cloud.servers_api import servers
 from tests.sim.cloud.world import NEWEST, World
-from tests.sim.nova import Answer, Fault, NovaSim, _Handler
+from tests.sim.front import Answer, Fault, Handler
+from tests.sim.nova import NovaSim
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)req-[0-9a-f-]+")
 KINDS = {"reset-before", "reset-after", "504-after", "401-after", "silence", "silence-after"}
@@ -25,7 +26,7 @@ DOOR = {"fail", "inject", "audit", "boot", "populate", "add_host", "clear_faults
         "expire_tokens", "counts", "clear_counts", "happened_now", "rows", "allocations_of", "configure", "hide_domains", "set_server"}  # fmt: skip
 
 
-class MovesHandler(_Handler):
+class MovesHandler(Handler):
     """HTTP for everything that moves need."""
 
     cloud: MovesSim

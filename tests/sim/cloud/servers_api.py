@@ -12,7 +12,7 @@ from tests.sim.cloud.flows import boot, power
 from tests.sim.cloud.records import Server
 from tests.sim.cloud.views import Version
 from tests.sim.cloud.world import World
-from tests.sim.nova import ADMIN_PROJECT, Answer
+from tests.sim.front import ADMIN_PROJECT, Answer
 
 Query = dict[str, list[str]]
 

@@ -9,7 +9,7 @@ NEWEST = {13: "2.25", 14: "2.38", 15: "2.42", 16: "2.53", 17: "2.60", 18: "2.65"
           24: "2.90", 25: "2.90", 26: "2.93", 27: "2.95", 28: "2.95", 29: "2.96", 30: "2.96", 31: "2.100", 32: "2.100", 33: "2.103", 34: "2.104"}  # fmt: skip
 #: Seconds that a step takes before it is scaled by `pace`; any other takes one.
 SECONDS = {"api": 0.0, "conductor": 0.3, "prep_resize": 0.7, "resize_instance": 1.0, "copy_disks": 2.0, "handover": 0.3, "finish_resize": 2.0, "confirm": 1.0,
-           "snapshot": 3.0, "spawn": 3.0, "power_off": 1.0, "power_on": 1.0}  # fmt: skip
+           "snapshot": 3.0, "spawn": 3.0, "power_off": 1.0, "power_on": 1.0, "update_usage": 0.1}  # fmt: skip
 #: A migration in one of these is over for the resource tracker.
 OVER = {"confirmed", "reverted", "failed", "completed", "cancelled", "done"}
 BUSY = "Requested operation is not valid: PCI device {address} is in use by driver QEMU, domain {domain}"
@@ -25,6 +25,10 @@ FAULTS = {
     "disk_copy": ("oslo_concurrency.processutils.ProcessExecutionError", "scp: No space left on device"),
     "confirm_migration": ("libvirt.libvirtError", "Cannot undefine domain: connection reset by peer"),
     "snapshot": ("RuntimeError", "No space left on device"),
+    "prep_block_device": (
+        "nova.exception.VolumeNotFound",
+        "Volume could not be found.",
+    ),  # of an unshelve, before its claim
     "prep_resize": ("nova.exception.ComputeResourcesUnavailable", "Insufficient compute resources: Claim pci failed."),
     "guest": ("", ""),  # starts, and is dead a moment later: nobody in Nova notices
 }

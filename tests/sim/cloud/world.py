@@ -25,7 +25,7 @@ from tests.sim.cloud.records import (
     Server,
 )
 from tests.sim.cloud.steps import BUSY, FAULTS, NEWEST, OVER, PLAIN, SECONDS, Happened, Scripted
-from tests.sim.nova import ADMIN_PROJECT
+from tests.sim.front import ADMIN_PROJECT
 
 #: What a flow yields: (the host whose nova-compute does it, or None for the conductor's; the step's name).
 Flow = Generator["tuple[Host | None, str]", None, None]

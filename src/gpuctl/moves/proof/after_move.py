@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.moves.model import AWAITS, BROKEN, Books, Finding, Server
 from gpuctl.moves.move import LEGACY, Track
-from gpuctl.moves.proof.allocation import cards_held, host_of, provider_name, right_addresses
+from gpuctl.moves.proof.allocation import cards_held, elsewhere, host_of, provider_name, right_addresses
 from gpuctl.moves.proof.findings import Say, why_unseen
 from gpuctl.moves.proof.guest import guest
 
@@ -71,6 +71,9 @@ def _placement(say: Say, track: Track, books: Books, dest: str) -> Iterator[Find
     evidence = f"holds {', '.join(sorted(provider_name(books, uuid) for uuid in held)) or 'no card'}, asks for {wanted}"
     if any(host_of(books, uuid) != dest for uuid in held):
         yield say.fail("moved-allocation", "it holds a card of another host in Placement", evidence)
+    elif other := elsewhere(books, track.move.server.id, dest):
+        names = ", ".join(sorted(provider_name(books, uuid) for uuid in other))
+        yield say.fail("moved-allocation", "it holds resources of another host in Placement", f"{names}; {evidence}")
     elif sum(held.values()) != wanted:
         title = f"it holds {sum(held.values())} cards in Placement, not {wanted}"
         yield say.fail("moved-allocation", title, evidence)

@@ -44,10 +44,17 @@ def right_allocation(track: Track, books: Books) -> Allocation | None:
     if right is None or not books.providers:
         return None
     keep = {uuid for uuid in held if host_of(books, uuid) == server.host and books.providers[uuid].address in right}
-    if keep == held.keys() or len(keep) != server.cards:
+    if (keep == held.keys() and not elsewhere(books, server.id, server.host)) or len(keep) != server.cards:
         return None
-    holds = {uuid: amounts for uuid, amounts in allocation.holds.items() if uuid not in held or uuid in keep}
-    return replace(allocation, holds=holds)
+    gone = elsewhere(books, server.id, server.host) | (held.keys() - keep)
+    return replace(allocation, holds={uuid: each for uuid, each in allocation.holds.items() if uuid not in gone})
+
+
+def elsewhere(books: Books, consumer: str, host: str) -> set[str]:
+    """Return the providers of other compute hosts that a consumer holds anything of; shared ones are of none."""
+    allocation = (books.allocations or {}).get(consumer)
+    others = books.computes.keys() - {host}
+    return {uuid for uuid in (allocation.holds if allocation else {}) if host_of(books, uuid) in others}
 
 
 def cards_held(books: Books, consumer: str) -> dict[str, int]:

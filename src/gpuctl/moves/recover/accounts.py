@@ -21,6 +21,7 @@ def accounts(sight: Sight) -> Iterator[Case]:
     """Yield what Placement holds for the server and should not."""
     if sight.books.allocations is None or sight.books.providers is None:
         return
+    yield from _stranded(sight, sight.books.providers)
     yield from _doubled(sight, sight.books.providers)
     yield from _orphans(sight, sight.books.providers)
 
@@ -41,20 +42,66 @@ def is_over(sight: Sight, migration: Migration) -> bool:
     return migration.status in {*OVER, BROKEN} and not (migration.kind == "evacuation" and migration.status == "done")
 
 
+def swapped(sight: Sight, migration: Migration) -> bool:
+    """Say whether a migration that is over holds what the server itself uses, and the server what it does not.
+
+    A move claims the destination for the server, and leaves the source to its migration. Where it came back to the
+    source and Nova did not exchange the two (Placement was away, nova-compute was restarted in the middle), emptying
+    the migration would give the server's own card to somebody else.
+    """
+    allocations, providers = sight.books.allocations or {}, sight.books.providers or {}
+    if sight.home is None:
+        return False
+
+    def at_home(consumer: str | None) -> bool:
+        held = allocations.get(consumer or "")
+        return any(one in providers and providers[one].host == sight.home for one in (held.holds if held else {}))
+
+    return at_home(migration.uuid) and not at_home(sight.id)
+
+
 def right_allocation(sight: Sight, right: tuple[str, ...]) -> Allocation | None:
     """Return what Placement should hold for the server: these devices of its host, and all else as it is."""
     allocation, providers = (sight.books.allocations or {}).get(sight.id), sight.books.providers or {}
     if allocation is None or not right:
         return None
     wrong = {one.uuid for one in devices(allocation, providers) if not _is_right(sight, one, right)}
+    elsewhere = sight.books.computes.keys() - {sight.home}
+    wrong |= {one for one in allocation.holds if one in providers and providers[one].host in elsewhere}
     kept = {uuid: dict(held) for uuid, held in allocation.holds.items() if uuid not in wrong}
     return Allocation(allocation.consumer, kept, allocation.generation, allocation.project, allocation.user)
+
+
+def holds_while_away(sight: Sight) -> Allocation | None:
+    """Return what Placement holds for a server that is offloaded, on no host, and at rest; None where that is nothing.
+
+    An unshelve that fails before its claim (a volume that cannot be had) leaves what the scheduler claimed, and the
+    scheduler adds its next claim to that (SchedulerReportClient.claim_resources takes it for a move).
+    """
+    server, allocation = sight.server, (sight.books.allocations or {}).get(sight.id)
+    if server is None or (server.vm_state, server.host, server.task_state) != ("shelved_offloaded", None, None):
+        return None
+    return allocation if allocation is not None and allocation.holds else None
+
+
+def _stranded(sight: Sight, providers: Mapping[str, Provider]) -> Iterator[Case]:
+    """Yield a shelved server that holds something of a host in Placement."""
+    allocation = holds_while_away(sight)
+    if allocation is not None:
+        names = ", ".join(providers[uuid].name if uuid in providers else uuid for uuid in allocation.holds)
+        yield Case(
+            "double-allocation",
+            "Placement holds resources for it, though it is shelved and on no host: nobody can have them, and an "
+            "unshelve adds to them",
+            (f"Placement: {names}",),
+            PROVEN,
+        )
 
 
 def _doubled(sight: Sight, providers: Mapping[str, Provider]) -> Iterator[Case]:
     """Yield a server that holds more devices in Placement than its flavor asks for (facts/nova.md 4.6)."""
     server = sight.server
-    if server is None or sight.status == "VERIFY_RESIZE" or sight.evacuation is not None:
+    if server is None or sight.status == "VERIFY_RESIZE" or sight.evacuation is not None or holds_while_away(sight):
         return
     held = devices((sight.books.allocations or {}).get(sight.id), providers)
     if len(held) <= server.cards:
@@ -95,9 +142,15 @@ def _orphans(sight: Sight, providers: Mapping[str, Provider]) -> Iterator[Case]:
         if allocation is None or not allocation.holds or not is_over(sight, one):
             continue
         names = ", ".join(providers[uuid].name if uuid in providers else uuid for uuid in allocation.holds)
+        title = "Placement keeps resources for a migration that is over: nobody owns them and nobody can have them"
+        if swapped(sight, one):
+            title = (
+                f"Placement has what the server uses on {sight.home} under a migration that is over, and nothing there "
+                "under the server itself"
+            )
         yield Case(
             "orphan-migration-allocation",
-            "Placement keeps resources for a migration that is over: nobody owns them and nobody can have them",
+            title,
             (f"consumer {one.uuid} is migration {one.id}, {one.status}", f"Placement: {names}"),
             migration=one,
         )

@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING
 from gpuctl.moves.model import AWAITS, BROKEN
 from gpuctl.moves.recover.accounts import accounts
 from gpuctl.moves.recover.case import LIKELY, POSSIBLE, PROVEN, Case
+from gpuctl.moves.recover.draft import SETTLED
 from gpuctl.moves.recover.guest import RUNS, guest_of, proof_of, running_elsewhere
-from gpuctl.moves.recover.holds import Hold, holds
+from gpuctl.moves.recover.holds import Hold, holds, seconds_ago
 from gpuctl.moves.recover.phase import Phase, phase
 from gpuctl.moves.recover.remains import remains
 from gpuctl.moves.recover.sight import Sight, moment
+from gpuctl.moves.recover.statements import DROPPED
 from gpuctl.moves.recover.stories import stories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gpuctl.moves.model import Migration
+
 DATABASE = "--nova-db: the database shows which cards are held"
 STUCK_S = 30 * 60
 """Seconds without a change after which a move under way is called stuck; copying disks updates nothing meanwhile."""
+
+ABANDONED_S = 2 * 60
+"""Seconds after which a server at rest with an open migration is not one whose move began between two readings."""
 
 
 def diagnose(sight: Sight) -> tuple[Case, ...]:
@@ -55,8 +62,35 @@ def _first(sight: Sight) -> Iterator[Case]:
             "a move that gpuctl itself began did not come to its end here",
             (f"the journal: {own.strategy} {own.source} -> {own.dest or 'any host'}, last asked for: {own.asked}",),
         )
+    elif (left := abandoned(sight)) is not None:
+        yield Case(
+            "stuck",
+            f"nova-compute was restarted in the midst of a move: the server is at rest on {left.source} again, "
+            f"migration {left.id} is {left.status} for ever, and cards of {left.dest} are held for its sake",
+            (f"task_state None, status {sight.status}", f"migration {left.id} is {left.status} since {left.updated}"),
+            LIKELY,
+            "that no nova-compute of the two still works on it: their logs",
+            migration=left,
+            hold=Hold(left.dest or "", (), left, seen=False),
+        )
     elif _under_way(sight):
         yield _in_progress(sight)
+
+
+def abandoned(sight: Sight) -> Migration | None:
+    """Return the move that Nova has dropped; None where there is none, or Nova may still be at work on it.
+
+    A nova-compute that starts rolls back what it was copying and clears the task (ComputeManager._init_instance), and
+    leaves the record open. While it copies, the server has a task, and its record is closed before that ends.
+    """
+    server, moves = sight.server, [one for one in sight.migrations if one.open]
+    if server is None or server.task_state or sight.status not in SETTLED or len(moves) != 1:
+        return None
+    one = moves[0]
+    if not one.cold or one.status not in DROPPED or one.dest is None or one.source != sight.home:
+        return None
+    quiet = min(seconds_ago(sight, one.updated), seconds_ago(sight, server.updated))
+    return one if quiet >= ABANDONED_S else None
 
 
 def _under_way(sight: Sight) -> bool:

@@ -144,13 +144,17 @@ def _wanted(sight: Sight) -> int:
 
 def just_ended(sight: Sight, migration: Migration, seconds: float) -> bool:
     """Say whether a migration was over less than so many seconds ago, by Nova's clock."""
+    return seconds_ago(sight, migration.updated) < seconds
+
+
+def seconds_ago(sight: Sight, when: str) -> float:
+    """Return how long ago something was, by Nova's clock; 0 where its time cannot be read."""
     from datetime import datetime
 
     try:
-        age = datetime.fromisoformat(moment(sight.now)) - datetime.fromisoformat(moment(migration.updated))
+        return (datetime.fromisoformat(moment(sight.now)) - datetime.fromisoformat(moment(when))).total_seconds()
     except ValueError:
-        return True
-    return age.total_seconds() < seconds
+        return 0.0
 
 
 def untracked(sight: Sight) -> Migration | None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuctl.moves.recover.accounts import devices, is_over
+from gpuctl.moves.recover.accounts import devices, holds_while_away, is_over, swapped
 from gpuctl.moves.recover.guest import BAD, GOOD, proof_of, running_elsewhere
-from gpuctl.moves.recover.holds import holds, one_place, untracked
+from gpuctl.moves.recover.holds import holds, one_place, seconds_ago, untracked
 from gpuctl.moves.recover.sight import FORCE_LOCKED
 from gpuctl.moves.recover.step import Act, Put, Request
 
 if TYPE_CHECKING:
+    from gpuctl.moves.model import Allocation
     from gpuctl.moves.recover.sight import Sight
 
 _REPAIRS = frozenset(
@@ -23,6 +24,7 @@ _REPAIRS = frozenset(
     }
 )
 _STARTS = frozenset({"os-start", "reboot", "unshelve"})
+OFFLOADED = "SHELVED_OFFLOADED"
 
 
 def never(request: Request, sight: Sight, *, accepted: bool = False) -> str:
@@ -134,10 +136,29 @@ def _shelve(sight: Sight) -> str:
     return ""
 
 
+def _unshelve(sight: Sight) -> str:
+    """Say what speaks against bringing a shelved server back: its old host's cards would be its guest's as well."""
+    if sight.server is None or sight.status != OFFLOADED:
+        return ""  # shelved and on its host still: it starts there, with the cards that it has
+    held = sorted({one.host for one in sight.rows or ()})
+    if held:
+        return f"cards of {', '.join(held)} are its own still: its guest would get them besides its new ones"
+    if sight.home is not None and (_at_it(sight) or seconds_ago(sight, sight.server.updated) < sight.audit):
+        return f"{sight.home} has not let go of it yet: unshelved now, its guest would get its old cards as well"
+    return ""
+
+
+def _at_it(sight: Sight) -> bool:
+    """Say whether a step of its newest shelve has not ended."""
+    newest = next((one for one in reversed(sight.actions) if one.action in {"shelve", "shelveOffload"}), None)
+    return newest is not None and any(one.result is None for one in newest.events or ())
+
+
 _BY_NAME = {
     "os-resetState": _reset,
     "revertResize": _revert,
     "shelve": _shelve,
+    "unshelve": _unshelve,
 }
 
 
@@ -147,21 +168,35 @@ def _put(request: Put, sight: Sight) -> str:
     if said.generation is None:
         return "its generation is not known, so that a change of somebody else's could be lost"
     if said.consumer == sight.id:
-        return _put_server(request, sight)
+        bad = _put_server(request, sight)
+        return bad if bad or request.emptied is None else _put_migration(request.emptied, sight, exchanged=True)
+    return _put_migration(said, sight)
+
+
+def _put_migration(said: Allocation, sight: Sight, *, exchanged: bool = False) -> str:
+    """Say what speaks against giving a migration this; nothing, that is."""
     mine = next((one for one in sight.migrations if one.uuid == said.consumer), None)
     if mine is None:
         return f"{said.consumer} is neither this server nor a migration of it"
     if said.holds:
         return "a migration that is over is given nothing"
-    return "" if is_over(sight, mine) else f"migration {mine.id} is {mine.status}: it still needs what it holds"
+    if not is_over(sight, mine):
+        return f"migration {mine.id} is {mine.status}: it still needs what it holds"
+    if swapped(sight, mine) and not exchanged:
+        return f"migration {mine.id} holds what the server itself uses on {sight.home}"
+    return ""
 
 
 def _put_server(request: Put, sight: Sight) -> str:
     """Say what speaks against putting the server's own allocation right."""
     if sight.server is None or sight.status == "VERIFY_RESIZE" or any(one.open for one in sight.migrations):
         return "a move of it is not over: its allocations are Nova's business"
+    if sight.server.task_state:
+        return f"Nova is at work on it (task_state {sight.server.task_state})"
+    if not request.allocation.holds and holds_while_away(sight) is not None:
+        return ""
     kept = devices(request.allocation, sight.books.providers or {})
-    if len(kept) != sight.server.cards:
+    if len(kept) != sight.server.cards and not (request.emptied is not None and sight.books.tracked is False):
         return f"{len(kept)} cards would be left of {sight.server.cards}"
     if any(one.host != sight.home for one in kept):
         return f"a card that is not on {sight.home} would be left"

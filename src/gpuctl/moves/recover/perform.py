@@ -110,7 +110,8 @@ class Performer:
             if isinstance(step.request, Act):
                 _, request = self.reader.nova.act(sight.id, step.request.body, step.title)
             elif isinstance(step.request, Put):
-                PlacementApi(self.reader.cloud.service("placement")).put(step.request.allocation, step.title)
+                wanted = [one for one in (step.request.allocation, step.request.emptied) if one is not None]
+                PlacementApi(self.reader.cloud.service("placement")).put(*wanted, what=step.title)
             elif isinstance(step.request, Clear):
                 return self._clear(step, step.request.host, sight)
         except Rejected as error:

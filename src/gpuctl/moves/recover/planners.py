@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuctl.moves.model import Allocation
-from gpuctl.moves.recover import power, statements
-from gpuctl.moves.recover.accounts import right_allocation
+from gpuctl.moves.recover import placement_plans, power, statements
 from gpuctl.moves.recover.draft import SETTLED, Draft
 from gpuctl.moves.recover.guest import BAD, GOOD, proof_of
 from gpuctl.moves.recover.holds import untracked
-from gpuctl.moves.recover.step import Act, Ask, Await, Clear, Expect, Put, Resume, Step
+from gpuctl.moves.recover.step import Act, Ask, Await, Clear, Expect, Resume, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +47,10 @@ def _wait(draft: Draft, case: Case) -> None:
 
 
 def _stuck(draft: Draft, case: Case) -> None:
+    if case.migration is not None:  # Nova has dropped it
+        _leak(draft, case)
+        draft.advice.append("a guest that ran was powered off for the copy: start it once nothing is left to repair")
+        return
     draft.refused.append(
         ("everything", f"{case.title}: a move that may still be copying must not be cut off by a reset")
     )
@@ -197,41 +199,6 @@ def _verify(draft: Draft, case: Case) -> None:
     )
 
 
-def _double(draft: Draft, case: Case) -> None:
-    allocation = right_allocation(draft.sight, case.right)
-    if allocation is None:
-        draft.refused.append(("putting the allocation right", f"which card it really has is not known: {case.proof}"))
-        return
-    cards = len(case.right)
-    draft.steps.append(
-        Step(
-            "allocation",
-            case.id,
-            f"let Placement hold {', '.join(case.right)} of {draft.sight.home} for it, and nothing else",
-            "these are the cards that it really has; the generation guards against a change meanwhile",
-            Put(allocation),
-            Expect(devices=cards, words=f"{cards} cards in Placement"),
-        )
-    )
-
-
-def _orphan(draft: Draft, case: Case) -> None:
-    consumer = case.migration.uuid if case.migration else None
-    old = (draft.sight.books.allocations or {}).get(consumer or "")
-    if old is None or case.migration is None:
-        return
-    draft.steps.append(
-        Step(
-            f"orphan-{case.migration.id}",
-            case.id,
-            f"let Placement hold nothing for migration {case.migration.id}",
-            f"the consumer is migration {case.migration.id} of this server, and it is {case.migration.status}",
-            Put(Allocation(old.consumer, {}, old.generation, old.project, old.user)),
-            Expect(empty=(old.consumer,), words="nothing held by it"),
-        )
-    )
-
-
 def _old_host_away(draft: Draft, case: Case) -> None:
     host, sight = case.host or "", draft.sight
     draft.refused.append(("a start", f"{host} still holds its card: a start {sight.era.start_would}"))
@@ -300,8 +267,8 @@ PLANNERS: dict[str, Callable[[Draft, Case], None]] = {
     "row-awaits-audit": _awaits_audit,
     "retried-after-leak": _retried,
     "verify-resize-left": _verify,
-    "double-allocation": _double,
-    "orphan-migration-allocation": _orphan,
+    "double-allocation": placement_plans.double,
+    "orphan-migration-allocation": placement_plans.orphan,
     "evacuated-old-host-away": _old_host_away,
     "evacuated-old-host-back": _old_host_back,
     "stale-resize": _leftovers,

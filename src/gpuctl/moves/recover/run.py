@@ -107,6 +107,7 @@ class Repair:
     shown: Shown = lambda *_: None
     _taken: list[Taken] = field(default_factory=list)
     _lock: Journal | None = None
+    _asking: bool = False
 
     @property
     def taken(self) -> Sequence[Taken]:
@@ -166,11 +167,12 @@ class Repair:
 
     def _do(self, step: Step, sight: Sight) -> Outcome:
         """Do one step, with consent; what became of it is on record."""
-        at = time.time()
+        at, self._asking = time.time(), False
         try:
             outcome = self._outcome(step, sight)
         except KeyboardInterrupt:
-            self._taken.append(Taken(step.id, UNKNOWN, stamp(at), None, "interrupted"))
+            state, said = (REFUSED, "interrupted: not begun") if self._asking else (UNKNOWN, "interrupted")
+            self._taken.append(Taken(step.id, state, stamp(at), None, said))
             raise
         seconds = round(time.time() - at, 3)
         self._taken.append(Taken(step.id, outcome.state, stamp(at), seconds, outcome.detail))
@@ -183,7 +185,10 @@ class Repair:
             outcome = self.performer.watch(step, sight, max(step.seconds, self.settings.wait))
             return outcome if outcome.state == DONE else Outcome(UNFINISHED, outcome.detail)
         asked = time.monotonic()
-        if not self.person.agrees(step):
+        self._asking = True
+        agreed = self.person.agrees(step)
+        self._asking = False
+        if not agreed:
             how = f"--accept {step.id}" if step.destroys else "--yes"
             return Outcome(UNFINISHED, f"not agreed to: {step.title} ({how} agrees beforehand)")
         if isinstance(step.request, Resume):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from gpuctl.moves.model import Migration
 
+DROPPED = frozenset({"pre-migrating", "migrating"})
+"""What a move stays in whose nova-compute was restarted in its midst; the server is on its source then."""
+
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -24,7 +27,8 @@ def give_up(migration: Migration, home: str | None, waiting: Migration | None = 
     It does nothing where the migration is another one, has another status or was deleted.
 
     Args:
-        migration: an `error` one, or a `finished` one that can neither be confirmed nor reverted any more.
+        migration: an `error` one, a `finished` one that can neither be confirmed nor reverted any more, or one of
+            DROPPED: that only while its server is at rest.
         home: the host that the server is on.
         waiting: the newer `finished` migration that a server in VERIFY_RESIZE waits for; None where it does not. A
             `finished` migration without a newer one is left alone while the server is in VERIFY_RESIZE.
@@ -35,6 +39,11 @@ def give_up(migration: Migration, home: str | None, waiting: Migration | None = 
     still = f" AND status='{_status(migration.status)}' AND deleted=0"
     if migration.status == AWAITS:
         still += f" AND {_past(migration, home, waiting)}"
+    if migration.status in DROPPED:
+        still += (
+            f" AND EXISTS (SELECT 1 FROM instances WHERE uuid='{_uuid(migration.server)}' AND deleted=0"
+            f" AND vm_state IN ('active', 'stopped') AND task_state IS NULL AND host='{_host(home)}')"
+        )
     leaks = migration.source if home == migration.dest else migration.dest
     return Statement(
         sql=f"UPDATE migrations SET status='failed' WHERE {who}{still};",
@@ -116,6 +125,6 @@ def _address(text: str) -> str:
 
 
 def _status(text: str) -> str:
-    if text not in {"error", AWAITS}:
+    if text not in {"error", AWAITS, *DROPPED}:
         raise ValueError(text)
     return text

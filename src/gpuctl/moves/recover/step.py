@@ -25,9 +25,15 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """PUT /allocations/{consumer}: exactly this, guarded by the generation that was read."""
+    """PUT /allocations/{consumer}: exactly this, guarded by the generation that was read.
+
+    Attributes:
+        allocation: what the consumer is to hold.
+        emptied: a second consumer that holds nothing afterwards; both change at once, or neither.
+    """
 
     allocation: Allocation
+    emptied: Allocation | None = None
 
 
 @dataclass(frozen=True, slots=True)

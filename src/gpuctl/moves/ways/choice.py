@@ -62,7 +62,7 @@ def choose(at: Situation) -> Choice:
         )
         return Choice(None, at.to, why, refused)
     if tracked and SHELVE not in refused:
-        return Choice(SHELVE, to, "Placement tracks cards: a cold move would leave two allocations", refused)
+        return Choice(SHELVE, to, f"Placement tracks cards: {_allocations(at)}", refused)
     if at.server.boots_from_volume and SHELVE not in refused and enough(at.books, at.server, to or "")[0]:
         return Choice(SHELVE, to, "its disks are volumes: no snapshot, and never cards on two hosts", refused)
     if not tracked:
@@ -82,6 +82,21 @@ def choose(at: Situation) -> Choice:
 def _tracked(at: Situation) -> bool | None:
     """Say whether Placement tracks cards; None: it could not be read, and this Nova may."""
     return False if at.books.tracked is None and at.releases.high < FIRST_TRACKING else at.books.tracked
+
+
+def _allocations(at: Situation) -> str:
+    """Return what a shelve does to the allocation.
+
+    The scheduler asks for what the server was booted with, nova-compute claims what its newest claim asked for; a move
+    made that anew, so that the two do not find each other any more (RequestSpec and Instance.pci_requests, seen on 34).
+    """
+    if not any(one.status in _CLAIMED_ANEW for one in at.books.migrations_of(at.server.id)):
+        return "a cold move would leave two allocations"
+    said = "which is put right afterwards" if _sees_cards(at) else "and which is wrong nobody can tell here"
+    return f"after the move that it has had, any way may leave two allocations, {said}"
+
+
+_CLAIMED_ANEW = frozenset({"confirmed", "completed", "done"})
 
 
 def _refusal(strategy: str, at: Situation, to: str | None) -> str | None:

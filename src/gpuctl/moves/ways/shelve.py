@@ -10,7 +10,10 @@ from gpuctl.moves.move import REFUSED, Sent, Sight, Track
 from gpuctl.moves.result import FAILED, UNFINISHED
 from gpuctl.moves.ways.cold import TRIES, gone, settled
 from gpuctl.moves.ways.steps import Ask, End, Look, Step, Wait
-from gpuctl.moves.ways.traces import action_of, again, not_begun, recover, taken, words
+from gpuctl.moves.ways.traces import action_of, again, not_begun, recover, taken, unended, words
+
+LONG = 0.5
+"""Seconds in which a host lets go of a server that it offloaded, if it has not to wait for an audit first."""
 
 
 def step(track: Track, sight: Sight) -> Step:
@@ -31,7 +34,7 @@ def step(track: Track, sight: Sight) -> Step:
     if server.vm_state == "shelved":
         return _offload(track, sight, server)
     if server.vm_state == "shelved_offloaded":
-        return _unshelve(track, sight)
+        return _leaving(track, sight, server) or _unshelve(track, sight)
     if server.vm_state == "error":
         return _error(track, sight, server)
     if track.last("unshelve") is None:
@@ -70,6 +73,24 @@ def _offload(track: Track, sight: Sight, server: Server) -> Step:
     return Ask("offload", {"shelveOffload": None}, f"offload server {server.id} from {server.host}")
 
 
+def _leaving(track: Track, sight: Sight, server: Server) -> Step | None:
+    """Wait until the host has let go of it: it is SHELVED_OFFLOADED before its cards are free, and off its host last.
+
+    ComputeManager._shelve_offload_instance saves the state, waits for the resource tracker (an audit may have it for
+    long), frees the cards, and only then writes "no host", whatever was begun meanwhile. Unshelved in between, the
+    guest has the cards of both hosts, and the server is ACTIVE on no host. What failed at that point has its host for
+    ever: then its cards are freed by the audit.
+    """
+    if server.host is None:
+        return None
+    changed = moment(server.updated)
+    since = changed.timestamp() - sight.ahead if changed else 0.0
+    at_it = not sight.close or unended(track, sight, "shelve") or unended(track, sight, "offload")
+    if at_it or sight.now - since < track.move.options.audit:
+        return Look("audit", f"offloaded, and {server.host} has not let go of it yet", since)
+    return None
+
+
 def _unshelve(track: Track, sight: Sight) -> Step:
     """On no host: it may go to its new one; a try that failed left nothing behind, and a person may ask again."""
     sent = track.last("unshelve")
@@ -99,6 +120,12 @@ def _unshelve_again(track: Track, sight: Sight, sent: Sent) -> Step:
 
 
 def _ask_unshelve(track: Track, sight: Sight) -> Step:
+    first, last = track.lingered or (0.0, 0.0)
+    if sight.blind and last - first >= LONG and sight.now - last < track.move.options.audit:
+        # What its host waited for was an audit, most likely; one that saw it offloaded does not track it any more, so
+        # that its cards were passed over, and the next audit frees them.
+        what = f"{track.move.source} was long in letting go of it: its next audit frees its cards for sure"
+        return Wait("audit", f"{what}; --nova-db shows them, and does not wait", last)
     if sight.rows is None:
         return Look("unshelve", "are its cards free?", rows=True)
     if sight.rows:

@@ -59,12 +59,14 @@ def _offload(world: World, server: Server, host: Host, action: Action) -> Flow:
     yield host, "power_off"
     host.domains.pop(server.id, None)
     host.folders -= {server.id, f"{server.id}_resize"}
+    world.placement.drop(server.id)
+    world.touch(server, vm_state="shelved_offloaded", task_state=None, power_state=4)
+    yield host, "update_usage"  # as long as something else, an audit say, has the resource tracker's lock
     if server.id in host.tracked:  # else the rows stay until the audit: ResourceTracker.update_usage passes over it
         books.release(host, server)
     host.tracked.discard(server.id)
-    world.placement.drop(server.id)
+    world.touch(server, host=None, zone="")  # whatever became of it meanwhile: the save expects no task state
     world.end(action, event)
-    world.touch(server, vm_state="shelved_offloaded", task_state=None, host=None, zone="", power_state=4)
 
 
 def begin_unshelve(world: World, server: Server, request: str, *, target: str | None, zone: str | None) -> None:
@@ -101,6 +103,12 @@ def _unshelve(world: World, server: Server, action: Action, target: str | None, 
     books.hold(world, server, host, cards)
     world.touch(server, task_state="spawning")
     event = world.event(action, "compute_unshelve_instance", host)
+    try:
+        world.strike("prep_block_device", host, server)
+    except Failed as error:  # outside of what cleans up: what the scheduler claimed stays, and the next claim is added
+        world.end(action, event, error)
+        world.touch(server, task_state=None)
+        return
     yield from _spawn(world, server, host, action, event, cards)
 
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import pytest
 
-from gpuctl.moves.drain.brakes import Brakes
 from gpuctl.moves.drain.caps import Caps
 from gpuctl.moves.drain.record import Record, path_of, read
 from gpuctl.moves.drain.run import drain_host
 from gpuctl.moves.drain.service import NoSuchHost, enable_again
 from gpuctl.moves.drain.settings import MaxFail, Settings
 from gpuctl.moves.errors import Busy, Unsafe
-from gpuctl.moves.journal import Journal, JournalFailed
-from gpuctl.moves.move import DEADLINES
+from gpuctl.moves.journal import Journal
 from gpuctl.moves.nova_api import NovaApi
 from gpuctl.moves.watch import Watch
-from tests.sim.cloud import Client
 from tests.unit.moves.engine.kit import OPTIONS, QUICK, SimLook
 
 
@@ -77,129 +73,6 @@ def test_anti_affinity_is_kept(rig_of):
     rig.sim.group("apart", "anti-affinity", [*apart, there])
     assert rig.drain().exit_code == 0
     assert {rig.sim.servers[one.id].host for one in apart} == {"gpu-2", "gpu-3"}
-
-
-def test_the_first_failure_stops_what_waits_and_the_same_command_goes_on(rig_of):
-    rig = rig_of(tracking=True)
-    rig.hosts(3)
-    rig.servers(5, volumes=1)
-    rig.sim.inject(None, "spawn")
-    result = rig.drain(caps=Caps(2, None, 2))
-    assert result.exit_code == 5 if "done" in rig.states(result) else 1
-    assert result.stopped
-    assert rig.states(result)["unfinished"] == 1
-    left = [one for one in result.results if one.detail.startswith("not begun")]
-    assert left
-    assert rig.on("gpu-0") == {one.name for one in left}
-    shelved = next(one for one in result.results if one.state == "unfinished")
-    assert rig.sim.servers[shelved.server].host is None
-    again = rig.drain(caps=Caps(2, None, 2))
-    assert (again.exit_code, again.run, again.left) == (0, result.run, ())
-    assert len(again.results) == 5
-    assert rig.sim.servers[shelved.server].host
-    assert rig.sim.broken() == []
-    assert rig.sim.happened.overlaps == []
-
-
-def test_as_many_failures_as_were_allowed(rig_of):
-    rig = rig_of(tracking=False)
-    rig.hosts(3)
-    rig.servers(5)
-    rig.sim.inject(None, "prep_resize", times=2)
-    result = rig.drain(max_fail=MaxFail.of("60%"))
-    assert (result.exit_code, rig.states(result)) == (5, {"done": 3, "failed": 2})
-    assert not result.stopped
-
-
-@pytest.mark.slow
-def test_a_destination_that_dies_is_gone_to_no_more(rig_of):
-    rig = rig_of(tracking=True)
-    rig.hosts(3)
-    rig.servers(6, volumes=1)
-    died = []
-
-    def heard(progress, tally):
-        if tally.done and not died:
-            died.append(rig.sim.stop_compute("gpu-1"))
-            rig.sim.clear_counts()
-
-    result = rig.drain(caps=Caps(1, None, 1), max_fail=MaxFail(6), heard=heard)
-    late = [one for one in result.results if one.dest == "gpu-1"]
-    assert len(late) <= 2  # the one before, and one that was under way
-    done = [one for one in result.results if one.state == "done"]
-    assert len(done) >= 4
-    assert {rig.sim.servers[one.server].host for one in done} <= {"gpu-1", "gpu-2"}
-
-
-@pytest.mark.slow
-def test_the_source_that_dies_ends_it(rig_of):
-    rig = rig_of(tracking=True)
-    rig.hosts(2)
-    rig.servers(4)
-    died = []
-
-    def heard(progress, tally):
-        if tally.done and not died:
-            died.append(rig.sim.stop_compute("gpu-0"))
-
-    short = replace(OPTIONS, deadlines=dict.fromkeys(DEADLINES, 2.0))
-    result = rig.drain(caps=Caps(1, None, 1), heard=heard, options=short)
-    assert result.exit_code == 5
-    assert result.stopped
-    assert len(result.left) >= 2
-
-
-def test_a_server_that_is_deleted_meanwhile_is_no_failure(rig_of):
-    rig = rig_of(tracking=True)
-    rig.hosts(2)
-    rig.servers(4)
-    gone, client = [], Client(rig.sim.url)
-
-    def heard(progress, tally):
-        if tally.done and not gone:
-            gone.append(rig.sim.server(max(rig.on("gpu-0"))).id)
-            client.call("compute", "DELETE", f"/servers/{gone[0]}")
-
-    result = rig.drain(caps=Caps(1, None, 1), heard=heard)
-    assert gone
-    assert (result.exit_code, rig.states(result)) == (0, {"done": 4})
-
-
-def test_ctrl_c_once_lets_what_runs_end(rig_of):
-    rig = rig_of(tracking=True)
-    rig.hosts(3)
-    rig.servers(5)
-    brakes = Brakes()
-
-    def heard(progress, tally):
-        brakes.pressed = max(brakes.pressed, int(tally.running == 2))
-
-    result = rig.drain(caps=Caps(2, None, 2), brakes=brakes, heard=heard)
-    assert (result.exit_code, rig.states(result)) == (130, {"done": 2, "interrupted": 3})
-    assert rig.sim.broken() == []
-    assert rig.drain().exit_code == 0
-
-
-@pytest.mark.slow
-def test_ctrl_c_twice_leaves_what_runs_to_nova(rig_of):
-    rig = rig_of(tracking=True, pace=0.3)
-    rig.hosts(2)
-    rig.servers(3)
-    brakes = Brakes()
-
-    def heard(progress, tally):
-        if progress.step == "wait":
-            brakes.pressed = 2
-
-    result = rig.drain(caps=Caps(2, None, 2), brakes=brakes, heard=heard)
-    assert result.exit_code == 130
-    assert "interrupted" in rig.states(result)
-    rig.sim.configure(pace=0.01)
-    rig.sim.settle()
-    again = rig.drain()
-    assert (again.exit_code, again.run) == (0, result.run)
-    assert rig.sim.broken() == []
-    assert rig.sim.happened.overlaps == []
 
 
 def test_an_empty_host_is_disabled_and_done(rig_of):
@@ -356,23 +229,6 @@ def test_a_poll_is_two_requests_however_many_moves(rig_of):
         before = api.service.asked
         watch.poll()
         assert api.service.asked - before == 2
-
-
-def test_a_record_that_cannot_be_kept_stops_the_starting(rig_of, monkeypatch):
-    rig = rig_of(tracking=True)
-    rig.hosts(2)
-    rig.servers(3, volumes=1)
-    write = Record.write
-
-    def full(self, kind, run, **more):
-        if kind == "result":
-            raise JournalFailed("no room", details="No space left on device")
-        write(self, kind, run, **more)
-
-    monkeypatch.setattr(Record, "write", full)
-    result = rig.drain(caps=Caps(1, None, 1))
-    assert (result.exit_code, rig.states(result)) == (5, {"done": 1, "refused": 2})
-    assert "no room" in result.stopped
 
 
 def test_one_that_is_away_and_not_at_rest_is_not_done(rig_of):

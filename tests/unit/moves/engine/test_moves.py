@@ -242,6 +242,20 @@ class TestShelve:
         assert server.host == "gpu-c"
         clean(tracked)
 
+    @pytest.mark.parametrize("look", [True, False], ids=["host", "api"])
+    def test_what_an_unshelve_that_failed_before_its_claim_left_in_placement(self, tracked, look):
+        """The scheduler adds its next claim to it: CPUs, memory and a card of a host that the server never was on."""
+        server = tracked.sim.boot("guest", "gpu-a", volumes=1)
+        tracked.sim.inject("gpu-b", "prep_block_device")
+        assert tracked.one("guest", to="gpu-b").state == "unfinished"
+        result = tracked.one("guest", to="gpu-c", look=look)
+        if look:
+            assert result.state == "done", result.detail
+            clean(tracked)
+        else:
+            assert (result.state, ids(result, "fail")) == ("failed", {"moved-allocation"})
+            assert any(name.startswith("gpu-b") for name in tracked.sim.allocations_of(server.id))
+
     @pytest.mark.parametrize("db", [True, False], ids=["database", "api"])
     def test_what_came_a_moment_ago_waits_for_the_audit(self, rig_of, db):
         """Nova tracks what a move brought from the next audit on: shelved before, the guest would get two cards."""
@@ -253,6 +267,41 @@ class TestShelve:
         assert result.state == "done", result.detail
         assert any("before the audit there" in detail for step, detail in rig.told if step == "wait")
         assert len(rig.sim.hosts["gpu-c"].domains[server.id].hostdevs) == 1
+        clean(rig)
+
+    @pytest.mark.parametrize("later", [0, 600], ids=["at once", "later"])
+    def test_it_is_not_unshelved_before_its_old_host_has_let_go_of_it(self, rig_of, later):
+        """Nova saves SHELVED_OFFLOADED first, frees the cards after the audit that is at it, writes "no host" last."""
+        rig = rig_of(tracking=True, shelved_offload_time=later)
+        rig.sim.seconds["update_usage"] = 80
+        server = rig.sim.boot("guest", "gpu-a")
+        result = rig.one("guest", to="gpu-b", look=True)
+        assert result.state == "done", result.detail
+        assert "offloaded, and gpu-a has not let go of it yet" in {detail for _, detail in rig.told}
+        assert server.host == "gpu-b"
+        assert len(rig.sim.hosts["gpu-b"].domains[server.id].hostdevs) == 1
+        clean(rig)
+
+    @pytest.mark.parametrize("db", [True, False], ids=["database", "api"])
+    def test_an_audit_while_its_host_lets_go_of_it_leaves_the_card_to_the_next_one(self, rig_of, db):
+        rig = rig_of(tracking=True)
+        rig.sim.seconds["update_usage"] = 80
+        heard = []
+
+        class Heard(list):
+            def append(self, said):
+                super().append(said)
+                for at, what in enumerate(("has not let go", "long in letting go", "waiting for the audit of")):
+                    if what in said[1] and at not in heard:
+                        heard.append(at)
+                        rig.sim.audit()
+
+        rig.told = Heard()
+        server = rig.sim.boot("guest", "gpu-a")
+        result = rig.one("guest", to="gpu-b", db=db, audit_interval=0.5)
+        assert result.state == "done", result.detail
+        assert heard == ([0, 2] if db else [0, 1])
+        assert len(rig.sim.hosts["gpu-b"].domains[server.id].hostdevs) == 1
         clean(rig)
 
     def test_a_shelved_server_whose_old_host_still_has_its_card_is_not_unshelved(self, rig_of):

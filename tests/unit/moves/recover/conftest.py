@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-
-# The operator's half is for 3.11 and newer.
-collect_ignore_glob = ["test_*.py"] if sys.version_info < (3, 11) else []
 
 
 @pytest.fixture

@@ -212,6 +212,15 @@ def test_no_allocation_is_put_while_a_move_is_not_over():
     assert "not over" in never(put("b-4"), placed(server(), migration("migrating")))
 
 
+def test_no_unshelve_while_its_old_host_has_not_let_go_of_it():
+    seen = sight(server("SHELVED_OFFLOADED", host="b"), rows=())
+    assert "b has not let go of it" in never(UNSHELVE, seen)
+    assert "of a are its own still" in never(UNSHELVE, sight(server("SHELVED_OFFLOADED", host="a"), rows=(row("a"),)))
+    assert never(UNSHELVE, sight(server("SHELVED_OFFLOADED", host=None), rows=())) == ""
+    long_ago = server("SHELVED_OFFLOADED", host="b", updated="2026-11-21T11:00:00")
+    assert never(UNSHELVE, sight(long_ago, rows=())) == ""
+
+
 def test_an_orphans_allocation_is_emptied_only_if_it_is_a_migration_of_this_server_that_is_over():
     assert never(put(consumer=MOVE), placed(server(), migration("failed"))) == ""
     assert "neither this server nor a migration" in never(put(consumer="x"), placed(server(), migration("failed")))

@@ -120,6 +120,14 @@ def unshelved_before_the_audit(rig):
     rig.cloud.audit()
 
 
+def unshelve_failed_before_its_claim(rig):
+    """What the scheduler claimed stays, and its next claim is added to it (SchedulerReportClient.claim_resources)."""
+    rig.act("shelve")
+    rig.cloud.inject(THERE, "prep_block_device")
+    rig.act("unshelve", {"host": THERE})
+    assert rig.cloud.allocations_of(rig.server)
+
+
 def start_refused(rig):
     rig.act("os-stop")
     rig.cloud.inject(HERE, "power_on")
@@ -145,12 +153,21 @@ SITUATIONS = [
     (evacuated_started_and_back, "evacuated-and-started"),
     (snapshot_failed, "snapshot-failed"),
     (unshelve_failed, "unshelve-failed"),
+    (unshelve_failed_before_its_claim, "double-allocation"),
     (start_refused, "start-refused"),
     (unshelved_before_the_audit, "guest-wrong-cards"),
 ]
 
 
-QUICK = (finish_failed, rolled_back, retried_after_leak, confirm_failed, reset_too_early_and_again, evacuated_and_back)
+QUICK = (
+    finish_failed,
+    rolled_back,
+    retried_after_leak,
+    confirm_failed,
+    reset_too_early_and_again,
+    evacuated_and_back,
+    unshelve_failed_before_its_claim,
+)
 """Those of `make check`, with all views and doubled allocations; every one in every combination is slow."""
 
 RUNS = [
@@ -210,6 +227,61 @@ def test_no_shelve_before_the_host_tracks_it(rig, database):
         ("tracked-gpu-b", "done"),
         ("shelve-unshelve", "done"),
     ]
+
+
+def came_back_without_its_allocation(one):
+    """A revert whose exchange of allocations failed (ComputeManager.finish_revert_resize, AllocationMoveFailed)."""
+    one.migrate()
+    (migration,) = one.cloud.migrations_of(one.server)
+    held = {name: dict(one.cloud.placement.consumers[name].held) for name in (one.server, migration.uuid)}
+    one.act("revertResize")
+    place = one.cloud.placement
+    place.drop(one.server)
+    for name, amounts in held.items():
+        place.hold(name, amounts, project="p", user="1")
+    return migration
+
+
+@pytest.mark.parametrize("tracking", [True, False], ids=["tracked", "untracked"])
+def test_what_the_server_itself_uses_is_not_given_away_with_its_migration(rig, tracking):
+    one = rig(tracking=tracking)
+    before = one.cloud.allocations_of(one.server)
+    migration = came_back_without_its_allocation(one)
+    assert one.cloud.allocations_of(one.server) != before
+    found = one.repair()
+    assert [case.id for case in found.before] == ["orphan-migration-allocation"]
+    assert "Placement has what the server uses on gpu-a" in found.before[0].title
+    assert found.result.state == "done", found.result
+    assert one.cloud.allocations_of(one.server) == before
+    assert one.cloud.allocations_of(migration.uuid) == []
+    assert one.cloud.broken() == []
+
+
+def restarted_while_it_copied(one):
+    """nova-compute rolls back at its start, clears the task and leaves the rest (ComputeManager._init_instance)."""
+    one.client.act(one.server, "migrate", {"host": THERE})
+    server = one.cloud.servers[one.server]
+    while (records := one.cloud.migrations_of(one.server)) == [] or records[-1].status != "migrating":
+        one.cloud.advance(0.002)
+    one.cloud.clock.clear()
+    one.cloud.touch(server, vm_state="stopped", task_state=None, power_state=4)
+    one.cloud.hosts[HERE].domains[server.id].running = False
+
+
+def test_a_move_that_nova_dropped_at_a_restart(rig):
+    one = rig()
+    before = one.cloud.allocations_of(one.server)
+    restarted_while_it_copied(one)
+    assert one.cases() == ["in-progress"], "it may have begun between two readings"
+    one.cloud.advance(130)
+    done_by_others = one.happened()
+    found = one.repair()
+    assert [case.id for case in found.before] == ["stuck"]
+    assert "nova-compute was restarted in the midst" in found.before[0].title
+    assert found.result.state == "done", found.result
+    assert one.cloud.allocations_of(one.server) == before
+    assert one.cloud.broken() == []
+    assert one.happened() == done_by_others
 
 
 def test_killed_between_the_shelve_and_the_offload(rig):

@@ -9,7 +9,7 @@ from gpuctl.moves.guards.releases import Span, span
 from gpuctl.moves.model import Allocation, HostView
 from gpuctl.moves.move import Options
 from gpuctl.moves.ways.choice import choose
-from tests.unit.moves.ways.kit import ID, books, card, node, row, server
+from tests.unit.moves.ways.kit import ID, books, card, migration, node, row, server
 
 CARDS = [
     node("gpu-a"),
@@ -72,6 +72,29 @@ def test_the_way(fields, strategy, to):
     assert (choice.strategy, choice.to) == (strategy, to), choice.why
     assert choice.why
     assert choice.strategy not in choice.refused
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "why"),
+    [
+        (
+            "confirmed",
+            {},
+            "after the move that it has had, any way may leave two allocations, and which is wrong nobody can tell here",
+        ),
+        (
+            "completed",
+            ROWS,
+            "after the move that it has had, any way may leave two allocations, which is put right afterwards",
+        ),
+        ("reverted", {}, "a cold move would leave two allocations"),
+    ],
+)
+def test_a_shelve_after_another_move_is_not_said_to_keep_the_allocation(status, fields, why):
+    found = choose(
+        Situation(server(), books(migrations=(migration(1, status),), **{**TRACKED, **fields}), Options(), None)
+    )
+    assert (found.strategy, found.why) == ("shelve", f"Placement tracks cards: {why}")
 
 
 def test_a_refusal_says_why():

@@ -20,6 +20,7 @@ import nova.exception
 import nova.privsep
 from nova import context
 from nova.compute import manager as compute_manager
+from nova.compute import resource_tracker
 from nova.compute import utils as compute_utils
 from nova.pci import utils as pci_utils
 from nova.virt.libvirt import driver, host
@@ -65,7 +66,9 @@ def install() -> None:
     _machine(folder)
     remotefs.SshDriver = transport.make_driver(folder, control)
     for name in STEPS:
-        _watch_step(name, control)
+        _watch_step(driver.LibvirtDriver, name, control)
+    # Before it waits for the tracker's lock, which an audit may have for long.
+    _watch_step(resource_tracker.ResourceTracker, "update_usage", control)
     _answer_requests(folder)
     # Nova's privileged helpers run in this process: there is nothing here that needs privileges, and no sudo.
     nova.privsep.sys_admin_pctxt.set_client_mode(False)
@@ -107,16 +110,16 @@ def _machine(folder: Path) -> None:
     driver.LibvirtDriver.check_instance_shared_storage_remote = sees
 
 
-def _watch_step(name: str, control: Control) -> None:
-    original: Callable[..., Any] = getattr(driver.LibvirtDriver, name)
+def _watch_step(of: type, name: str, control: Control) -> None:
+    original: Callable[..., Any] = getattr(of, name)
 
     @functools.wraps(original)
-    def watched(self: driver.LibvirtDriver, *args: Any, **kwargs: Any) -> Any:
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
         uuids = [a.uuid for a in (*args, *kwargs.values()) if type(a).__name__ == "Instance"]
         with control.step(name, server=uuids[0] if uuids else ""):
             return original(self, *args, **kwargs)
 
-    setattr(driver.LibvirtDriver, name, watched)
+    setattr(of, name, watched)
 
 
 def _answer_requests(folder: Path) -> None:
