@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -69,16 +68,3 @@ def connected(os_cloud: str | None, region: str | None) -> tuple[Cloud, FlavorAp
 
     found = connect(os_cloud, region)
     return found, FlavorApi.of(found.service("compute"))
-
-
-def agree(question: str, otherwise: str) -> None:
-    """Ask on the terminal; refuse where nobody can answer.
-
-    Raises:
-        Failure: there is no terminal (exit 2).
-    """
-    if not sys.stdin.isatty():
-        raise Failure(
-            otherwise, resolution="say --yes to agree beforehand, or --dry-run to see what would be done", exit_code=2
-        )
-    click.confirm(question, abort=True, err=True)

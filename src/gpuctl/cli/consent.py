@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
+from gpuctl.cli.asking import agree, show
 from gpuctl.cli.engine import ask
-from gpuctl.cli.failure import Failure
 from gpuctl.cli.host import emit, verbose
 
 REFUSED = 3
@@ -23,14 +22,16 @@ def change(ctx: click.Context, request: dict[str, Any], form: str, *, dry_run: b
     from gpuctl.output.change_tables import plan_table, result_table
 
     plan, code = ask(ctx, {**request, "phase": "plan"})
+    said = "nothing was changed"
     if plan.get("unfinished") and not dry_run:
         _recover(ctx, request, plan["unfinished"], yes=yes)
+        said = "the earlier run was taken back; nothing else was changed"
         plan, code = ask(ctx, {**request, "phase": "plan"})
     if code == REFUSED or dry_run:
         emit(plan, form, plan_table(plan, verbose=verbose(ctx)) if form == "table" else "")
         return code
     if plan["changes"] and not yes:
-        _agree(ctx, plan, form)
+        _agree(ctx, plan, form, said)
     result, code = ask(ctx, {**request, "phase": "apply", "fingerprint": plan["fingerprint"], "reboot": reboot or None})
     emit(result, form, result_table(result) if form == "table" else "")
     return code
@@ -40,25 +41,16 @@ def _recover(ctx: click.Context, request: dict[str, Any], runs: list[str], *, ye
     """Take back what a killed run left, before anything new is planned."""
     click.echo(f"An earlier run was killed half way: {', '.join(runs)}. It is taken back first.", err=True)
     if not yes:
-        _ask("Take it back?", f"run {runs[0]} was killed half way, and no terminal to ask on")
+        agree("Take it back?", f"run {runs[0]} was killed half way, and no terminal to ask on")
     done, _ = ask(ctx, {**request, "phase": "recover"})
     for note in done["notes"]:
         click.echo(note, err=True)
 
 
-def _ask(question: str, otherwise: str) -> None:
-    """Ask on the terminal; say no where nobody can answer."""
-    if not sys.stdin.isatty():
-        raise Failure(
-            otherwise, resolution="say --yes to agree beforehand, or --dry-run to see what would be done", exit_code=2
-        )
-    click.confirm(question, abort=True, err=True)
-
-
-def _agree(ctx: click.Context, plan: dict[str, Any], form: str) -> None:
+def _agree(ctx: click.Context, plan: dict[str, Any], form: str, said: str) -> None:
     """Show the plan on the terminal and ask."""
     from gpuctl.output.change_tables import plan_table
 
-    # With -f json the result alone goes to stdout; the plan is for the person who is asked.
-    click.echo(plan_table(plan, verbose=verbose(ctx)), nl=False, err=form != "table")
-    _ask(f"{plan['verb'].capitalize()} this host?", f"{len(plan['changes'])} changes, and no terminal to ask on")
+    show(plan_table(plan, verbose=verbose(ctx)), form)
+    otherwise = f"{len(plan['changes'])} changes, and no terminal to ask on"
+    agree(f"{plan['verb'].capitalize()} this host?", otherwise, said=said)

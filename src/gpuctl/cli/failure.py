@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gpuctl.cli import streams
 from gpuctl.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -38,8 +41,9 @@ def report(error: BaseException, settings: Mapping[str, Any]) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.Abort):
-        click.echo("gpuctl: nothing was changed", err=True)
-        return 130
+        if said := getattr(error, "said", ""):
+            return _say(said, "", "", 130, colour=False)
+        return interrupted(colour)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return 2
@@ -52,8 +56,8 @@ def report(error: BaseException, settings: Mapping[str, Any]) -> int:
         return _say(error.format_message(), "", hint, 2, colour)
     if isinstance(error, click.ClickException):
         return _say(error.format_message(), "", "", 2, colour)
-    if isinstance(error, BrokenPipeError):
-        return 0
+    if isinstance(error, OSError) and streams.broken(sys.stdout):
+        return _say(*unwritten(error), 1, colour)
     return _say(
         f"unforeseen {type(error).__name__}: {error}",
         "",
@@ -63,10 +67,22 @@ def report(error: BaseException, settings: Mapping[str, Any]) -> int:
     )
 
 
+def interrupted(colour: bool | None = None) -> int:  # noqa: FBT001 - three answers, click's own
+    """Say that somebody pressed Ctrl-C, where the command itself has nothing to show of it; return the exit code."""
+    return _say("interrupted", "", "run it again: it looks first at what is there now", 130, colour)
+
+
+def unwritten(error: OSError) -> tuple[str, str, str]:
+    """Return the brief, the details and the resolution of a stdout that takes no more."""
+    why = error.strerror or str(error)
+    return f"stdout cannot be written: {why}", "what was done is done, though not shown", "give it room, and look"
+
+
 def _say(brief: str, details: str, resolution: str, code: int, colour: bool | None) -> int:  # noqa: FBT001 - three answers, click's own
-    click.echo(click.style("gpuctl: ", bold=True) + click.style(brief, fg="red"), err=True, color=colour)
-    for line in details.splitlines():
-        click.echo(f"  {line}", err=True)
-    if resolution:
-        click.echo(f"  what to do: {resolution}", err=True)
+    with contextlib.suppress(OSError):  # a stderr that is full or gone does not change the exit code
+        click.echo(click.style("gpuctl: ", bold=True) + click.style(brief, fg="red"), err=True, color=colour)
+        for line in details.splitlines():
+            click.echo(f"  {line}", err=True)
+        if resolution:
+            click.echo(f"  what to do: {resolution}", err=True)
     return code

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli import flavor_hosts, options
-from gpuctl.cli.cloud_options import agree, cloud, connected, tells, yes
+from gpuctl.cli.asking import agree
+from gpuctl.cli.cloud_options import cloud, connected, tells, yes
 from gpuctl.cli.failure import Failure
 from gpuctl.cli.host import emit, verbose
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpuctl.cli.failure import Failure
+from gpuctl.cli.sizes import size
 from gpuctl.flavors.catalogue import SCHEMA, entries_of
 from gpuctl.flavors.devices import find
 from gpuctl.flavors.model import Entry
@@ -53,15 +54,6 @@ def entry(name: str, said: dict[str, Any]) -> Entry:
     owner = {"catalogue": said["catalogue"]} if said["catalogue"] else {}
     (made,) = entries_of({"schema": SCHEMA, **owner, "flavors": [document]}, lambda _: "command line")
     return made
-
-
-def size(text: str) -> int | str:
-    """Return a number, or the text: "240GiB" and "240G" are "240 GiB"."""
-    if text.isdigit():
-        return int(text)
-    number = text.rstrip("iBMGT ")
-    unit = text[len(number) :].strip()
-    return f"{number} {unit[0]}iB" if unit else text
 
 
 def _pair(text: str) -> tuple[str, str]:

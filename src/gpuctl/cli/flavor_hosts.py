@@ -11,6 +11,7 @@ from gpuctl.cli import options
 from gpuctl.cli.cloud_options import cloud, connected, tells
 from gpuctl.cli.failure import Failure
 from gpuctl.cli.host import emit
+from gpuctl.cli.sizes import mebibytes
 
 
 @click.command()
@@ -73,7 +74,11 @@ def plan(
     from gpuctl.output.flavor_tables import division_table
 
     sizes = Sizes(
-        said["cpus"], _mib(said["ram"]), said["numa_nodes"], said["reserve_cpus"], _mib(said["reserve_ram"]) or 0
+        said["cpus"],
+        mebibytes(said["ram"]),
+        said["numa_nodes"],
+        said["reserve_cpus"],
+        mebibytes(said["reserve_ram"]) or 0,
     )
     hosts = [read_host(file, sizes) for file in facts]
     document = division.catalogue(
@@ -99,25 +104,6 @@ def _host_row(host: Any) -> dict[str, Any]:  # noqa: ANN401 - a Host, whose modu
         "share": {"cpus": share.cpus, "ram": share.ram, "local": share.local},
         "left_over": [{"cpus": cpus, "ram": ram} for cpus, ram in left],
     }
-
-
-def _mib(text: str | None) -> int | None:
-    """Return the MiB of a size.
-
-    Raises:
-        Failure: it is none (exit 2).
-    """
-    from gpuctl.cli.flavor_create import size
-    from gpuctl.flavors.catalogue import mib
-
-    if text is None:
-        return None
-    try:
-        return mib(size(text))
-    except (ValueError, KeyError) as error:
-        raise Failure(
-            f"{text} is no size", resolution="say MiB, or a number with MiB, GiB or TiB", exit_code=2
-        ) from error
 
 
 def _alias(text: str) -> tuple[str, str]:

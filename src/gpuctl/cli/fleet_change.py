@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli import options
-from gpuctl.cli.cloud_options import agree
+from gpuctl.cli.asking import agree, show
 from gpuctl.cli.failure import Failure
 from gpuctl.cli.fleet_change_options import passwords, shared, wish
 from gpuctl.cli.host import emit, verbose
+from gpuctl.cli.interrupted import interruptible
 from gpuctl.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _run(ctx: click.Context, verb: str, variables: dict[str, Any], form: str, sa
             )
         patience = max(said["timeout"], wanted.reboot_timeout + 60 if wanted.reboot else 0)
         access = Access(wanted.inventory, wanted.limit, said["forks"], secrets, said["vault_password_file"], patience)
-        stop = stack.enter_context(_interruptible())
+        stop = stack.enter_context(interruptible())
         folder = stack.enter_context(private_folder())
         stage(folder / "collections")
         work = _Work(ctx, form, said, Ansible(folder, access, stop), wanted)
@@ -186,7 +187,7 @@ class _Work:
 
         # With -f json the result alone goes to stdout; the plan is for the person who is asked.
         table = plan_table(plan_document(self.wish, planned), verbose=verbose(self.ctx))
-        click.echo(table, nl=False, err=self.form != "table")
+        show(table, self.form)
         count = sum(state.state == PLANNED for state in planned)
         caught = signal.signal(signal.SIGINT, signal.default_int_handler)  # an interrupt is an answer, too
         try:
@@ -243,25 +244,6 @@ class _Work:
         from gpuctl.fleet.nova_drainer import NovaDrainer
 
         return NovaDrainer(self.cloud, names, self.wish.reboot, told, self.ansible.stop)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """SIGINT and SIGTERM end Ansible, and the journal is closed; a second one ends this process as it is."""
-    caught: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-        click.echo("gpuctl: interrupted; what is under way is ended and journalled", err=True)
-
-    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(caught)
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def _record(document: dict[str, Any], states: Sequence[HostState], before: frozenset[str]) -> None:

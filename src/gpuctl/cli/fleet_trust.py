@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli import fleet_options, options
-from gpuctl.cli.cloud_options import agree
+from gpuctl.cli.asking import agree, show
 from gpuctl.cli.failure import Failure
 from gpuctl.cli.host import emit
 
@@ -74,7 +74,7 @@ def command(
     filed = False
     if (new or again) and not dry_run:
         if not yes:
-            click.echo(_table(shown), nl=False, err=form != "table")
+            show(_table(shown), form)
             agree(f"File {len(new) + len(again)} keys in {path}?", f"{len(new) + len(again)} keys to be compared")
         _file(new, again, path)
         filed = True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
-from gpuctl.cli import host_show, host_watch, options
+from gpuctl.cli import host_show, host_watch, options, streams
 from gpuctl.cli.engine import ask
+from gpuctl.cli.failure import Failure, unwritten
 
 
 @click.group(name="host", context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,13 +21,24 @@ def group() -> None:
 
 
 def emit(document: Any, form: str, table: str) -> None:  # noqa: ANN401 - a JSON value
-    """Print the result: ``table`` for people, the document for programs."""
-    if form == "table":
-        click.echo(table, nl=False)
-        return
-    from gpuctl.output.documents import render
+    """Print the result: ``table`` for people, the document for programs.
 
-    click.echo(render(document, form), nl=False)
+    Where its reader has gone, the exit code still says how it went.
+
+    Raises:
+        Failure: stdout takes no more (exit 1).
+    """
+    if form != "table":
+        from gpuctl.output.documents import render
+
+        table = render(document, form)
+    try:
+        click.echo(table, nl=False)
+    except BrokenPipeError:
+        streams.drop(sys.stdout)
+    except OSError as error:
+        brief, details, resolution = unwritten(error)
+        raise Failure(brief, details=details, resolution=resolution) from error
 
 
 def verbose(ctx: click.Context) -> bool:

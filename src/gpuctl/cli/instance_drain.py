@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli import books_options, options
-from gpuctl.cli.cloud_options import agree, cloud, yes
+from gpuctl.cli.asking import agree, show
+from gpuctl.cli.cloud_options import cloud, yes
 from gpuctl.cli.host import emit, verbose
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def drain(
         emit(planned.document(), form, table)
         return 3 if job.refused else 0
     if not said["yes"]:
-        click.echo(plan_table(job, verbose=verbose(ctx)), nl=False, err=form != "table")
+        show(plan_table(job, verbose=verbose(ctx)), form)
         agree(_question(job), f"{job.plan.total} servers, and no terminal to ask on")
     with Live() as told:
         result = run(job, told=told)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli import books_options, options
-from gpuctl.cli.cloud_options import agree, cloud, yes
+from gpuctl.cli.asking import agree
+from gpuctl.cli.cloud_options import cloud, yes
 from gpuctl.cli.host import emit
 
 if TYPE_CHECKING:
     from gpuctl.moves.recover.clearing import Clearing, Place
 
 DAY_S = 24 * 3600
+SEE = "`gpuctl instance leftovers list` to see what is there"
 TARGETS = click.argument("targets", nargs=-1, required=True, metavar="HOST|SERVER...")
 PATH = click.option(
     "--instances-path",
@@ -111,8 +113,9 @@ def restore(
     """
     clearing, places = _open(os_cloud, region, targets, instances_path)
     if not said["yes"]:
-        count = sum(len(clearing.held(place)) for place in places)
-        agree(f"Bring {count} leftovers back?", f"{count} leftovers, and no terminal to ask on")
+        count = _shown(clearing, places)
+        if count:
+            agree(f"Bring {count} leftovers back?", f"{count} leftovers, and no terminal to ask on", see=SEE)
     return _show(clearing, "restore", places, clearing.restore, form)
 
 
@@ -139,10 +142,12 @@ def purge(
     """
     clearing, places = _open(os_cloud, region, targets, instances_path)
     if not said["yes"]:
+        _shown(clearing, places)
         hosts = ", ".join(place.host for place in places)
         agree(
             f"Delete for good what is older than {older_than} days in the quarantine of {hosts}?",
             f"a deletion on {hosts}, and no terminal to ask on",
+            see=SEE,
         )
     return _show(clearing, "purge", places, lambda place: clearing.purge(place, older_than * DAY_S), form)
 
@@ -155,6 +160,18 @@ def _open(
 
     clearing = Clearing(connect(os_cloud, region), books_options.way(instances_path))
     return clearing, clearing.places(targets)
+
+
+def _shown(clearing: Clearing, places: tuple[Place, ...]) -> int:
+    """Show what is in quarantine and since when, before anything is asked; return how many leftovers that is."""
+    from gpuctl.moves.recover.clearing import each
+    from gpuctl.output.recover_tables import leftovers_table
+
+    hosts = each(places, lambda place: {"quarantine": clearing.held(place)})
+    count = sum(len(one.get("quarantine", ())) for one in hosts)
+    if count:
+        click.echo(leftovers_table(_document(clearing, "plan", hosts)), nl=False, err=True)
+    return count
 
 
 def _show(clearing: Clearing, phase: str, places: tuple[Place, ...], do: Any, form: str) -> int:  # noqa: ANN401 - Callable[[Place], Document]

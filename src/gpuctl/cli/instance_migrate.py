@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli import books_options, options
-from gpuctl.cli.cloud_options import agree, cloud, yes
+from gpuctl.cli.asking import agree, show
+from gpuctl.cli.cloud_options import cloud, yes
 from gpuctl.cli.host import emit, verbose
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def migrate(
         emit(document(job.cloud.name, results), form, table)
         return 3 if job.refused else 0
     if not said["yes"]:
-        click.echo(plan_table(job, verbose=verbose(ctx)), nl=False, err=form != "table")
+        show(plan_table(job, verbose=verbose(ctx)), form)
         agree("Move them?" if job.count > 1 else "Move it?", f"{job.count} servers, and no terminal to ask on")
     with _lines() as told:
         results = run(job, parallel=said["parallel"], told=told)

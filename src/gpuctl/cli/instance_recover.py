@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli import books_options, instance_leftovers, options
+from gpuctl.cli.asking import confirmed, line, there
 from gpuctl.cli.cloud_options import cloud, yes
 from gpuctl.cli.failure import Failure
 from gpuctl.cli.host import emit, verbose
@@ -93,9 +94,9 @@ def recover(
     reader = Reader(connect(os_cloud, region), link, base, Options(audit_interval=said["audit_interval"]).audit)
     ids = list(dict.fromkeys(reader.find(one) for one in servers))
     found = _each(_repair(ctx, reader, said), ids)
-    emit(document(reader.cloud.name, found), form, result_table(found, verbose=verbose(ctx)))
     if not said["dry_run"]:
         _record(found, reader.cloud.name)
+    emit(document(reader.cloud.name, found), form, result_table(found, verbose=verbose(ctx)))
     return exit_code(found)
 
 
@@ -150,6 +151,8 @@ def _each(repair: Repair, servers: Sequence[str]) -> list[Recovery]:
         try:
             found.append(repair.run(server))
         except KeyboardInterrupt:
+            if sys.stderr.isatty():
+                click.echo(err=True)  # what comes next is not on the line on which the terminal wrote ^C
             found.append(interrupted(server, repair.taken))
             break
         except OperatorError as error:
@@ -164,7 +167,7 @@ class Terminal:
 
     def __init__(self, *, yes: bool, accepted: Sequence[str]) -> None:
         self._yes, self._accepted = yes, frozenset(accepted)
-        self.there = sys.stdin.isatty() and sys.stderr.isatty()
+        self.there = there()
 
     def needed(self, plan: Plan) -> None:
         """Refuse where somebody has to be asked and nobody can be: nothing was touched.
@@ -189,11 +192,14 @@ class Terminal:
             return True
         if not self.there:
             return False
-        click.echo(f"\n{step.title}\n  safe now because: {step.safe}\n  it must show: {step.expect.words}", err=True)
+        from gpuctl.output.table import fold
+
+        why = f"\n{step.title}\n  safe now because: {step.safe}\n  it must show: {step.expect.words}"
+        click.echo(fold(why), err=True)
         if not step.destroys:
-            return click.confirm("Do it?", err=True)
-        click.echo(click.style(f"  lost by it: {step.destroys}", fg="red"), err=True)
-        return bool(click.prompt(f"Type {step.id} to do it", default="", show_default=False, err=True) == step.id)
+            return confirmed("Do it?")
+        click.echo(fold(f"  {click.style(f'lost by it: {step.destroys}', fg='red')}"), err=True)
+        return line(f"Type {step.id} to do it: ") == step.id
 
     def ran(self, step: Step, statement: Statement, *, watched: bool) -> bool | None:
         """Show the statement and wait for the person to run it."""
@@ -205,7 +211,7 @@ class Terminal:
         if watched:
             click.echo("Run it; gpuctl watches the database for its effect.", err=True)
             return None
-        return click.confirm(f"Did the last SELECT show it: {step.expect.words}?", err=True)
+        return confirmed(f"Did the last SELECT show it: {step.expect.words}?")
 
 
 class Told:

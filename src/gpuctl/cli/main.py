@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import Any
 
@@ -72,15 +73,19 @@ def main(args: list[str] | None = None, *, obj: dict[str, Any] | None = None) ->
         obj: for embedding: ``host_factory`` makes the Host of a root (the demo's simulated machine); ``host_look``
             is the way to the compute hosts that --ssh then means (gpuctl.moves.books.HostLook).
     """
-    from gpuctl.cli.failure import report
+    from gpuctl.cli import streams
+    from gpuctl.cli.failure import interrupted, report
 
+    streams.ready()
     words = sys.argv[1:] if args is None else args
     settings = {} if obj is None else obj
     try:
         code = gpuctl.main(args=words, prog_name="gpuctl", obj=settings, standalone_mode=False)
     except Exception as error:  # noqa: BLE001 - the one place where an unforeseen error becomes a message
-        return report(error, settings)
-    except KeyboardInterrupt:
-        click.echo("gpuctl: interrupted", err=True)
-        return 130
+        code = report(error, settings)
+    except KeyboardInterrupt:  # a second one, while the first was being told
+        code = interrupted()
+    if args is None:  # this process is gpuctl's alone: another Ctrl-C now ends it without a word
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    streams.end()
     return code if isinstance(code, int) else 0

@@ -17,7 +17,7 @@ def _set(ctx: click.Context, param: click.Parameter, value: object) -> None:
     settings = ctx.ensure_object(dict)
     if value:
         settings[param.name] = value
-    if settings.get("no_color") or os.environ.get("NO_COLOR"):
+    if settings.get("no_color") or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         settings["no_color"] = True
         ctx.find_root().color = ctx.color = False
 

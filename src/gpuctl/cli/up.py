@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.cli import fleet_options, options
-from gpuctl.cli.cloud_options import agree, cloud
+from gpuctl.cli.asking import agree, confirmed, show, there
+from gpuctl.cli.cloud_options import cloud
 from gpuctl.cli.failure import Failure
 from gpuctl.cli.host import emit, verbose
+from gpuctl.cli.interrupted import interruptible
 from gpuctl.nova.config.layouts import LAYOUTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from gpuctl.fleet.ansible.playbook import Ansible, Ended
     from gpuctl.output.progress import Progress
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from gpuctl.up.wish import Means, UpWish
 
 _CONTROL = ("conductor", "scheduler", "api")
+_NAMED = 6  # hosts, where a person is asked
 
 
 def _own(function: Callable[..., int]) -> Callable[..., int]:
@@ -132,8 +135,8 @@ def _go(wish: UpWish, means: Means, seen: Look, state: Any, progress: Progress, 
     chain = Chain(wish, means, seen, state, phased)
     document = chain.go()
     progress.hide()
-    emit(document, form, result_table(document) if form == "table" else "")
     record(chain.event(document))
+    emit(document, form, result_table(document) if form == "table" else "")
     return int(document["exit_code"])
 
 
@@ -141,13 +144,12 @@ def _agree(ctx: click.Context, document: dict[str, Any], form: str, count: int) 
     """Show what each phase will change, and ask once."""
     from gpuctl.output.up_tables import preview
 
-    # With -f json the result alone goes to stdout; the plan is for the person who is asked.
-    click.echo(preview(document, verbose=verbose(ctx)), nl=False, err=form != "table")
+    show(preview(document, verbose=verbose(ctx)), form)
     agree(f"Do all this with {count} hosts?", f"{count} hosts to bring up, and no terminal to ask on")
 
 
 def _wish(said: dict[str, Any], select: Callable[[str], tuple[str, ...]]) -> UpWish:
-    from gpuctl.cli.flavor_hosts import _mib as mebibytes
+    from gpuctl.cli.sizes import mebibytes
     from gpuctl.fleet.prepare_batches import share, sizes
     from gpuctl.up.wish import UpWish
 
@@ -211,9 +213,10 @@ def _means(
 
     def may_reboot(hosts: Sequence[str]) -> bool:
         progress.hide()
-        if not sys.stdin.isatty():
+        if not there():
             return False
-        return click.confirm(f"Reboot {len(hosts)} hosts now: {', '.join(hosts[:6])}?", err=True)
+        more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
+        return confirmed(f"Reboot {len(hosts)} hosts now: {', '.join(hosts[:_NAMED])}{more}?")
 
     def tell(text: str) -> None:
         if sys.stderr.isatty():  # the result says it too
@@ -234,7 +237,7 @@ class _Playing:
 
     def play(self, name: str, heard: Callable[[dict[str, Any]], None], **more: Any) -> Ended:  # noqa: ANN401 - see Player
         """Run gpuctl.host.NAME; see fleet.prepare.Player."""
-        with _interruptible() as stop:
+        with interruptible() as stop:
             return dataclasses.replace(self._made(), stop=stop).play(name, heard, **more)
 
     def _made(self) -> Ansible:
@@ -249,12 +252,3 @@ class _Playing:
             stage(folder / "collections")
             self._ansible = Ansible(folder, access)
         return self._ansible
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """As `gpuctl fleet prepare` is interrupted."""
-    from gpuctl.cli import fleet_change
-
-    with fleet_change._interruptible() as stop:  # noqa: SLF001 - one way to be interrupted, not two
-        yield stop

@@ -6,10 +6,12 @@ move alone. Each move has at most one thing under way, so that nothing is asked 
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -75,7 +77,7 @@ class Pace:
     Attributes:
         shortest, longest: seconds between two polls.
         share: of the time that a move's present step has taken so far; in between it is waited that long.
-        look: seconds between two close looks at one server.
+        look: seconds between two close looks at one server, at most.
         quiet: seconds without news of a server after which it is looked at closely.
         together: requests and looks that are under way at once.
     """
@@ -144,16 +146,17 @@ class Engine:
         """
         conduct = Conduct(self.cloud, self.api, self._watch, self.reader, self.placement)
         pool = ThreadPoolExecutor(self.pace.together, thread_name_prefix="move")
+        patient = True
         try:
             while self._start(queue, told) or self._running:
                 self._tick(queue, conduct, pool, told)
                 if self.interrupt():
-                    self._interrupted(queue, told)
+                    patient = not self._interrupted(queue, told)
                     break
         except KeyboardInterrupt:
-            self._interrupted(queue, told)
+            patient = not self._interrupted(queue, told)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=patient, cancel_futures=True)
             for one in self._running.values():
                 one.close()
         return self._results
@@ -222,9 +225,14 @@ class Engine:
         if isinstance(step, Wait) and self._watch.quiet(one.server) > self.pace.quiet:
             step = Look(step.kind, step.detail)
         first = isinstance(step, Look) and step.rows and not one.track.held
-        if isinstance(step, Look) and one.looked_ago < self.pace.look and not first:
+        if isinstance(step, Look) and one.looked_ago < self._between_looks(one) and not first:
             step = Wait(step.kind, step.detail)
         return step, sight
+
+    def _between_looks(self, one: Running) -> float:
+        """Return the seconds between two close looks at a server: a fifth of what its present step has taken so far."""
+        age = time.time() - one.track.asked_at
+        return min(max(age / 5, self.pace.shortest), self.pace.look)
 
     def _pause(self) -> float:
         """Return how long to wait for what is under way, or for the next poll."""
@@ -272,20 +280,39 @@ class Engine:
         told(one.progress("end", result.detail, result))
         queue.ended(result)
 
-    def _interrupted(self, queue: Queue, told: Told) -> None:
-        """What was sent is waited for, so that its answer is in the journal; after a second Ctrl-C it is not."""
-        with suppress(KeyboardInterrupt):
+    def _interrupted(self, queue: Queue, told: Told) -> bool:
+        """What was sent is waited for, so that its answer is in the journal; after a second Ctrl-C it is not.
+
+        Returns whether there was a second one.
+        """
+        with _noted() as again:
             for future in self._futures:
                 future.cancel()
-            wait(self._futures)
-        for one in list(self._running.values()):
-            self._end(
-                one,
-                End(
-                    INTERRUPTED,
-                    "interrupted: Nova goes on by itself",
-                    f"gpuctl instance migrate {one.server} takes it up",
-                ),
-                queue,
-                told,
-            )
+            while not again() and wait(self._futures, timeout=0.1).not_done:
+                pass
+            for one in list(self._running.values()):
+                self._end(
+                    one,
+                    End(
+                        INTERRUPTED,
+                        "interrupted: Nova goes on by itself",
+                        f"gpuctl instance migrate {one.server} takes it up",
+                    ),
+                    queue,
+                    told,
+                )
+            return again()
+
+
+@contextmanager
+def _noted() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C is noted, and interrupts nothing; yields the question whether there was one."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    old = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    try:
+        yield lambda: bool(caught)
+    finally:
+        signal.signal(signal.SIGINT, old)

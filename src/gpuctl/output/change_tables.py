@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gpuctl.output.table import columns, mark
+from gpuctl.output.table import columns, fold, mark
 
 Document = dict[str, Any]
 _RISK = {
@@ -32,8 +32,8 @@ def plan_table(plan: Document, *, verbose: bool = False) -> str:
     text = ""
     for step in plan["changes"]:
         risk = _RISK.get(step["risk"], step["risk"])
-        text += f"{step['n']:>3}. {click.style(step_text(step), bold=True)}{'  ' + risk if risk else ''}\n"
-        text += f"     {step['reason']}\n"
+        text += fold(f"{step['n']:>3}. {click.style(step_text(step), bold=True)}{'  ' + risk if risk else ''}\n")
+        text += fold(f"     {step['reason']}\n")
         lines = step.get("diff", "").splitlines()[2:]
         if len(lines) > _DIFF_MAX and not verbose:
             text += f"       {len(lines)} lines (-v shows them)\n"
@@ -80,7 +80,7 @@ def _tail(document: Document) -> str:
     for title, key in (("Afterwards a reboot is needed", "reboot"), ("By hand", "manual"), ("Note", "notes")):
         for said in document.get(key) or ():
             text += f"{click.style(title, bold=True)}: {said}\n"
-    return text
+    return fold(text)
 
 
 def result_table(result: Document) -> str:
@@ -108,7 +108,7 @@ def result_table(result: Document) -> str:
         text += f"{result['verdict']}  (run {result['run']})\n"
     else:
         text += f"{result['verdict']}\n"
-    return text
+    return fold(text)
 
 
 def history_table(document: Document) -> str:

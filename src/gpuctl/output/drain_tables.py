@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gpuctl.moves.result import INTERRUPTED
 from gpuctl.output.bars import Bar, Bars, duration
 from gpuctl.output.migrate_tables import NOTICES, findings
-from gpuctl.output.table import columns
+from gpuctl.output.table import columns, fold
 
 if TYPE_CHECKING:
     from gpuctl.moves.drain.plan import Entry, Plan
@@ -36,7 +37,7 @@ def plan_table(job: Job, *, verbose: bool = False) -> str:
         text += f"Without cards, they stay: {', '.join(plan.staying)}\n"
     if not plan.most:
         text += "Whether a better plan would place more servers was not found out: the search was cut off.\n"
-    return text + _closing(job)
+    return fold(text + _closing(job))
 
 
 def _rows(job: Job) -> list[tuple[str, ...]]:
@@ -106,7 +107,7 @@ def result_table(result: DrainResult, *, verbose: bool = False) -> str:
     if result.stopped:
         text += f"Stopped: {result.stopped}\n"
     text += _outcome(result)
-    return text + "".join(f"{one}\n" for one in result.advice)
+    return fold(text + "".join(f"{one}\n" for one in result.advice))
 
 
 def _notes(one: Result, *, verbose: bool) -> str:
@@ -143,6 +144,7 @@ class Live:
     def __init__(self) -> None:
         self._bars = Bars()
         self._running: dict[str, Bar] = {}
+        self._told = False
 
     def __enter__(self) -> Live:  # noqa: PYI034 - there is no other
         """Return itself."""
@@ -161,7 +163,18 @@ class Live:
             share = min(said.seconds / tally.expected, 0.99) if tally.expected else None
             text = f"{said.step}: {said.detail}" if said.detail else said.step
             self._running[server.id] = Bar(server.name, text, share, said.seconds)
+        if tally.stopped and not self._told:
+            self._told = True
+            self._bars.say(f"{tally.stopped[:1].upper()}{tally.stopped[1:]}; {_meanwhile(tally)}.")
         self._bars.show(list(self._running.values()), foot(tally))
+
+
+def _meanwhile(tally: Tally) -> str:
+    """Return what becomes of the moves that are under way, where no more are started."""
+    if not tally.running:
+        return "none is under way"
+    often = "again" if tally.stopped.startswith(INTERRUPTED) else "twice"
+    return f"{tally.running} under way are waited for (Ctrl-C {often} leaves them to Nova)"
 
 
 def foot(tally: Tally) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from gpuctl.output.table import columns, mark
+from gpuctl.moves.result import INTERRUPTED
+from gpuctl.output.table import columns, fold, mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,7 @@ def plan_table(job: Job, *, verbose: bool = False) -> str:
         text += _plan(one, verbose=verbose)
     if job.refused:
         text += f"Refused: {len(job.refused)} of {job.count}; nothing was touched.\n"
-    return text
+    return fold(text)
 
 
 def _plan(one: Planned, *, verbose: bool) -> str:
@@ -100,7 +101,7 @@ def result_table(results: Sequence[Result], *, verbose: bool = False) -> str:
     text = ""
     for one in results:
         text += _head(one.state, one.name, one.server, one.source, one.dest, one.strategy)
-        text += f"    {one.state}: {one.detail}\n"
+        text += f"    {one.state}: {one.detail.removeprefix(f'{one.state}: ')}\n"
         if one.resolution:
             text += f"    what to do: {one.resolution}\n"
         if verbose:
@@ -115,7 +116,7 @@ def result_table(results: Sequence[Result], *, verbose: bool = False) -> str:
         for one in results:
             counts[one.state] = counts.get(one.state, 0) + 1
         text += ", ".join(f"{count} {state}" for state, count in counts.items()) + ".\n"
-    return text
+    return fold(text)
 
 
 class Lines:
@@ -124,6 +125,7 @@ class Lines:
     def __init__(self) -> None:
         self._on = sys.stderr.isatty()
         self._last: dict[str, tuple[str, str]] = {}
+        self._interrupted = False
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -136,6 +138,9 @@ class Lines:
 
     def __call__(self, said: Progress) -> None:
         """Show it, if it is new."""
+        if self._on and said.result is not None and said.result.state == INTERRUPTED and not self._interrupted:
+            self._interrupted = True
+            click.echo(err=True)  # what comes next is not on the line on which the terminal wrote ^C
         key = said.step, said.detail
         if not self._on or said.step in {"look", "end"} or self._last.get(said.move.server.id) == key:
             return

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
+
+from gpuctl.output.bars import Drawing, cut, drawn
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-_BAR = 24
+_BAR, _LONGEST = 24, 160
+_ECHO = 5  # columns that stay free: the terminal writes ^C behind the line, and one that breaks is not taken away
 
 
 class Progress:
     """A line on a terminal's stderr; silent where stderr is a file or a pipe."""
 
     def __init__(self) -> None:
-        self._on = sys.stderr.isatty()
+        self._drawing = Drawing()
         self._start = time.monotonic()
         self._drawn = False
 
@@ -34,20 +37,19 @@ class Progress:
     def hide(self) -> None:
         """Take the line away until the next event, so that something can be printed."""
         if self._drawn:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+            self._drawing.put("\r\033[K")
             self._drawn = False
 
     def show(self, event: dict[str, Any]) -> None:
         """Draw one progress event: keys text, done, total (total may be 0: not known)."""
-        if not self._on:
+        if not self._drawing.on:
             return
+        columns = shutil.get_terminal_size((80, 24)).columns
         done, total = int(event.get("done") or 0), int(event.get("total") or 0)
         bar = ""
         if total:
-            filled = _BAR * min(done, total) // total
-            bar = f"{'█' * filled}{'░' * (_BAR - filled)} {done}/{total} "
+            bar = f"{drawn(min(done, total) / total, min(_BAR, columns // 4))} {done}/{total} "
         seconds = time.monotonic() - self._start
-        sys.stderr.write(f"\r\033[K{bar}{event.get('text', '')} ({seconds:.0f} s)"[:160])
-        sys.stderr.flush()
-        self._drawn = True
+        line = f"{bar}{event.get('text', '')} ({seconds:.0f} s)"
+        self._drawn = True  # first: Ctrl-C may come between the two
+        self._drawing.put("\r\033[K" + cut(line, min(columns - _ECHO, _LONGEST)))

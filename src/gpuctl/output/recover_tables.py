@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.moves.recover.step import Act, Ask, Await, Clear, Put
-from gpuctl.output.table import columns
+from gpuctl.output.table import columns, fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +79,7 @@ def plan_text(sight: Sight, cases: Sequence[Case], plan: Plan, *, verbose: bool 
     """Return what was found of a server and what is to be done about it."""
     name = sight.server.name if sight.server else "(gone)"
     text = f"{click.style(name, bold=True)} ({sight.id})  {sight.status or 'deleted'} on {sight.home or 'no host'}\n"
-    return text + _cases(cases, verbose=verbose) + _plan(plan)
+    return fold(text + _cases(cases, verbose=verbose) + _plan(plan))
 
 
 def result_table(found: Sequence[Recovery], *, verbose: bool = False) -> str:
@@ -88,11 +88,18 @@ def result_table(found: Sequence[Recovery], *, verbose: bool = False) -> str:
     for one in found:
         result = one.result
         sign, colour = _SIGN[result.state]
-        text += f"{click.style(sign, fg=colour)} {click.style(result.name or '(gone)', bold=True)} ({result.server})"
-        text += f"  on {result.dest or 'no host'}  {result.state}\n"
+        if not one.before:  # it was not read to the end: where it is now is not known
+            text += f"{click.style(sign, fg=colour)} {click.style(result.server, bold=True)}  {result.state}\n"
+            text += f"    {result.detail}\n"
+        else:
+            text += (
+                f"{click.style(sign, fg=colour)} {click.style(result.name or '(gone)', bold=True)} ({result.server})"
+            )
+            text += f"  on {result.dest or 'no host'}  {result.state}\n"
         text += _cases(one.before, verbose=verbose)
         if not result.steps:
             text += _plan(one.plan)
+            text += f"    what to do: {result.resolution}\n" if result.resolution and not one.before else ""
             continue
         rows = [
             (f"    {each.step}", each.state, "" if each.seconds is None else f"{each.seconds:.1f} s", each.detail)
@@ -105,7 +112,7 @@ def result_table(found: Sequence[Recovery], *, verbose: bool = False) -> str:
         text += _cases(one.after, verbose=verbose, word="left: ")
         text += "".join(statement_text(statement) for statement in result.statements)
         text += f"    what to do: {result.resolution}\n" if result.resolution else ""
-    return text
+    return fold(text)
 
 
 def _cases(cases: Sequence[Case], *, verbose: bool, word: str = "") -> str:
@@ -126,12 +133,12 @@ def _plan(plan: Plan) -> str:
         text += f"    {number}. {click.style(step.id, bold=True)}: {step.title}\n"
         text += f"        safe because: {step.safe}\n        then it must show: {step.expect.words}\n"
         if step.destroys:
-            text += click.style(f"        lost by it: {step.destroys} (--accept {step.id})\n", fg="yellow")
+            text += f"        {click.style(f'lost by it: {step.destroys} (--accept {step.id})', fg='yellow')}\n"
         text += "".join(f"        and then: {one.title}\n" for one in step.then)
         if isinstance(step.request, Ask):
             text += statement_text(step.request.statement)
     asked = [one.request.statement for one in plan.steps if isinstance(one.request, Ask)]
-    text += "".join(click.style(f"    not done: {what}: {why}\n", fg="red") for what, why in plan.refused)
+    text += "".join(f"    {click.style(f'not done: {what}: {why}', fg='red')}\n" for what, why in plan.refused)
     text += "".join(f"    what to do: {line}\n" for line in plan.advice)
     return text + "".join(statement_text(one) for one in plan.statements if one not in asked)
 

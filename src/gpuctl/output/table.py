@@ -1,8 +1,9 @@
-"""Columns for a terminal: as wide as the text needs, the last one wrapped to the terminal's width."""
+"""Columns and lines for a terminal: as wide as the text needs, wrapped to the terminal's width."""
 
 from __future__ import annotations
 
 import shutil
+import sys
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _GAP = "  "
+_LAST = 30  # columns: with less room beside the others, the last one goes below them
+_BELOW = "    "
+_COPIED = " " * 12
+"""What a line begins with that is to be copied: it is never broken."""
 MARKS = {
     "pass": ("✔", "green"),
     "warn": ("!", "yellow"),
@@ -39,7 +44,10 @@ def columns(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:
     if not lines:
         return ""
     widths = [max(cells(row[index]) for row in lines if index < len(row)) for index in range(max(map(len, lines)))]
-    room = max(width() - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1), 30)
+    total, before = width(), sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    room = max(total - before, _LAST)
+    if before + min(widths[-1], _LAST) > total:
+        return _narrow(rows, header, widths, total)
     out = []
     for row in lines:
         *front, last = row
@@ -48,6 +56,45 @@ def columns(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:
         for number, piece in enumerate(wrap(last, room)):
             out.append((lead if number == 0 else indent) + piece)
     return "".join(line.rstrip() + "\n" for line in out)
+
+
+def _narrow(rows: Sequence[Sequence[str]], header: Sequence[str], widths: Sequence[int], size: int) -> str:
+    """Return rows for a terminal that has no room for them: the last cell below, or each cell on a line of its own."""
+    out: list[str] = []
+    lead = len(widths) > 1 and sum(widths[:-1]) + len(_GAP) * (len(widths) - 2) <= size
+    titles = [click.style(cell, bold=True) for cell in header]
+    for row in [titles, *rows] if header and lead else rows:
+        indent = " " * (len(row[0]) - len(row[0].lstrip())) + _BELOW
+        if lead:
+            front = row[: len(widths) - 1]
+            out.append(_GAP.join(cell + " " * (widths[at] - cells(cell)) for at, cell in enumerate(front)))
+            below = list(row[len(front) :])
+        else:
+            out.append(row[0])
+            names = [f"{title} " for title in titles] or [""] * len(row)
+            below = [f"{name}{cell}" for name, cell in zip(names[1:], row[1:], strict=False) if cell]
+        for cell in below:
+            first, *more = wrap(cell, max(size - len(indent) - len(_GAP), 1))
+            out += [indent + first, *(f"{indent}{'' if lead else _GAP}{piece}" for piece in more)]
+    return "".join(line.rstrip() + "\n" for line in out if line.strip())
+
+
+def fold(text: str) -> str:
+    """Return lines that are broken at blanks to a terminal's width, what follows indented below; a pipe's as they are.
+
+    A line that begins with 12 blanks or more is to be copied, and stays whole.
+    """
+    if not sys.stdout.isatty():
+        return text
+    size, out = width(), []
+    for line in text.split("\n"):
+        if cells(line) <= size or line.startswith(_COPIED):
+            out.append(line)
+            continue
+        indent = line[: len(line) - len(line.lstrip())]
+        first, *more = wrap(line[len(indent) :], max(size - len(indent) - len(_GAP), 1))
+        out += [indent + first, *(f"{indent}{_GAP}{piece}" for piece in more)]
+    return "\n".join(out)
 
 
 def wrap(text: str, room: int) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gpuctl.output.fleet_run_tables import names, plan_table
-from gpuctl.output.table import columns, mark
+from gpuctl.output.table import columns, fold, mark
 
 Document = dict[str, Any]
 _MARKS = {"holds": "pass", "done": "pass", "part": "warn", "waiting": "warn", "failed": "fail", "not-asked": "skip"}
@@ -78,7 +78,7 @@ def result_table(document: Document) -> str:
     text += _left_out(document["left_out"])
     if document["interrupted"]:
         text += "Interrupted: run it again, it goes on from what is there.\n"
-    return f"{text}\n{_sellable(document)}"
+    return fold(f"{text}\n{_sellable(document)}")
 
 
 def _left_out(left: list[Document], shown_before: Document | None = None) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tests.sim.nova import Answer, NovaSim
+from tests.sim.front import Answer
+from tests.sim.nova import NovaSim
 
 
 class UpSim(NovaSim):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -334,6 +335,7 @@ class Person(io.StringIO):
 )
 def test_a_person_is_asked_once_and_again_before_the_reboot(up, hosts, monkeypatch, typed, code, plays):
     monkeypatch.setattr("sys.stdin", Person(typed))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert up("--no-smoke", yes=False)[0] == code
     assert [name for name, _ in changing(hosts)] == plays
     assert set(runs_of(hosts).values()) == {1 if plays else 0}
