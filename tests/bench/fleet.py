@@ -26,10 +26,10 @@ from pathlib import Path
 
 from tests.bench.measure import BenchError, Cost, median
 from tests.bench.run import PEERS, ROOT, machine
-from tests.e2e.hosts import SSHD, Hosts, why_not
+from tests.e2e.dress import SSHD
+from tests.e2e.hosts import GPUCTL, Hosts, why_not
 from tests.sim import worlds
 
-START = [sys.executable, "-c", "import sys; from gpuctl.cli.main import main; sys.exit(main())"]
 LOOP = """
 import sys, threading, queue
 from paramiko import SSHClient, Ed25519Key, HostKeys, RejectPolicy
@@ -115,7 +115,7 @@ def clients(rig: Hosts, forks: int) -> dict[str, Client]:
     }
     return {
         "gpuctl fleet check": Client(
-            rig, [*START, "fleet", "check", "-i", inventory, "--forks", str(forks), "--timeout", "300"], lambda _: kept(rig)
+            rig, [*GPUCTL, "fleet", "check", "-i", inventory, "--forks", str(forks), "--timeout", "300"], lambda _: kept(rig)
         ),
         "ansible -m ping": Client(
             rig, [str(peers / "ansible"), "all", "-i", inventory, "-m", "ping", "-o"], lambda text: text.count("| SUCCESS"), ansible
@@ -138,7 +138,7 @@ def memory(rig: Hosts, many: int, forks: int) -> Cost:
     lines = [f"gpu{number:04d} ansible_host={rig.hosts[number % len(rig.hosts)].address}" for number in range(many)]
     inventory = rig.folder / "many.ini"
     inventory.write_text("\n".join(lines) + "\n[all:vars]\nansible_user=root\n")
-    argv = [*START, "fleet", "check", "-i", str(inventory), "--forks", str(forks), "--timeout", "300"]
+    argv = [*GPUCTL, "fleet", "check", "-i", str(inventory), "--forks", str(forks), "--timeout", "300"]
     cost = Client(rig, argv, lambda _: kept(rig)).run(many)
     print(f"  one host's answer: {len(answer) // 1024} KiB")
     return cost

@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 from gpuctl.fleet.ansible.collection import stage
 from tests.bench.measure import BenchError, Command, Cost, median, run
 from tests.bench.run import ROOT, machine
-from tests.e2e.hosts import Hosts, why_not
-from tests.e2e.test_fleet_prepare import ANSIBLE, environment, inventory_of, prepared
+from tests.e2e.hosts import GPUCTL, Hosts, why_not
+from tests.e2e.with_ansible import ANSIBLE, bootstrap, environment, inventory_of, prepared
 
 TARGET = 1.15
 FORKS = "50"
-GPUCTL = (sys.executable, "-c", "import sys; from gpuctl.cli.main import main; sys.exit(main())", "fleet")
 
 
 def measured(rig: Hosts, rounds: int) -> dict[str, list[Cost]]:
@@ -37,7 +35,7 @@ def measured(rig: Hosts, rounds: int) -> dict[str, list[Cost]]:
     env = tuple(
         {
             **rig.environment,
-            **environment(rig),
+            **environment(),
             "ANSIBLE_COLLECTIONS_PATH": str(collections),
             "ANSIBLE_PIPELINING": "True",
         }.items()
@@ -48,7 +46,7 @@ def measured(rig: Hosts, rounds: int) -> dict[str, list[Cost]]:
     commands = {
         "ansible-playbook": Command((*inside, *playbook, "gpuctl.host.prepare", "-e", batches), env=env),
         "gpuctl fleet prepare": Command(
-            (*inside, *GPUCTL, "prepare", "-i", inventory, "--forks", FORKS, "--yes"), (4,), env
+            (*inside, *GPUCTL, "fleet", "prepare", "-i", inventory, "--forks", FORKS, "--yes"), (4,), env
         ),
     }
     restore = Command((*inside, *playbook, "gpuctl.host.restore"), env=env)
@@ -76,7 +74,7 @@ def main() -> int:
     if reason:
         print(f"not measured: {reason}")
         return 2
-    subprocess.run([sys.executable, str(ROOT / ".ci/bootstrap"), "ansible"], check=True, stdin=subprocess.DEVNULL)
+    bootstrap()
     try:
         with Hosts(words.hosts) as rig:
             costs = measured(rig, words.rounds)

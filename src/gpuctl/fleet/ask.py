@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,12 +16,13 @@ from gpuctl.fleet.summary import FAILED, NOT_READY, READ, READY, Summary, change
 from gpuctl.remote.errors import BadAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gpuctl.fleet.inventory import Inventory
     from gpuctl.remote.endpoint import Settings
 
 CHECK, FACTS = "gpuctl.fleet.check/1", "gpuctl.fleet.facts/1"
+_OBJECTS = 50_000  # new ones until the collector looks for circles: some ten answers
 _BACK = 10  # kept runs that are looked through for one with the same hosts
 
 
@@ -97,11 +100,14 @@ def ask(
     before = earlier({target.host for target in hosts}) if question.check else None
     writer = runs.Writer(head, runs.place() / f"{run_id}.json.gz" if question.check else None)
     try:
-        for outcome in ask_all(hosts, question.request, forks=question.forks, timeout=question.timeout, debug=debug):
-            entry = _entry(_sound(outcome, check=question.check), check=question.check)
-            summary.add(entry)
-            writer.add(entry)
-            heard(entry, summary)
+        with _seldom_collected():
+            for outcome in ask_all(
+                hosts, question.request, forks=question.forks, timeout=question.timeout, debug=debug
+            ):
+                entry = _entry(_sound(outcome, check=question.check), check=question.check)
+                summary.add(entry)
+                writer.add(entry)
+                heard(entry, summary)
         seconds = time.monotonic() - began
         run = writer.finish(check_tail(summary, before, seconds) if question.check else _tail(summary, READ, seconds))
     except BaseException:
@@ -110,6 +116,21 @@ def ask(
     if question.check:
         runs.prune()
     return run, summary
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Let the collector of circles rest: answers have none, and it would go through all modules for each few hosts."""
+    import paramiko  # noqa: F401 - here, once: fifty threads would wait for one another's import
+
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _tail(summary: Summary, good: str, seconds: float) -> dict[str, Any]:

@@ -49,7 +49,8 @@ def _must(good: bool, what: str) -> None:  # noqa: FBT001 - an assertion
 
 
 def _text(value: object, what: str, most: int = _TEXT) -> None:
-    _must(isinstance(value, str) and len(value) <= most, f"{what} is no text of at most {most} characters")
+    if not isinstance(value, str) or len(value) > most:
+        raise _Wrong(f"{what} is no text of at most {most} characters")
 
 
 def _check(document: dict[str, Any]) -> None:
@@ -58,8 +59,10 @@ def _check(document: dict[str, Any]) -> None:
     findings = document["findings"]
     _must(isinstance(findings, list) and len(findings) <= _MANY, "findings is no list, or too long")
     for item in findings:
-        _must(isinstance(item["id"], str) and _ID.fullmatch(item["id"]) is not None, "a finding's id is none")
-        _must(item["status"] in _STATUSES, f"{item['id']}: its status is none")
+        if not isinstance(item["id"], str) or _ID.fullmatch(item["id"]) is None:
+            raise _Wrong("a finding's id is none")
+        if item["status"] not in _STATUSES:
+            raise _Wrong(f"{item['id']}: its status is none")
         _text(item["title"], "a title", _LINE)
         _text(item["subject"], "a subject", _LINE)
         _text(item["evidence"], "an evidence")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import socket
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,11 +47,6 @@ class Line:
     transport: Transport
     road: Road
 
-    def rest(self) -> None:
-        """Let the connection's thread sleep while nothing comes: paramiko's looks ten times a second."""
-        if isinstance(self.road.socket, socket.socket):
-            self.road.socket.settimeout(_REST)
-
     def close(self) -> None:
         """Close both; the connection's thread is woken for it."""
         if isinstance(self.road.socket, socket.socket):
@@ -74,7 +70,6 @@ def login(endpoint: Endpoint, jumps: Jumps) -> Line:
             _believe(endpoint, line.transport.get_remote_server_key(), known)
             _enter(endpoint, line.transport, deadline)
             line.transport.set_keepalive(KEEPALIVE)
-            line.rest()
     except BaseException:
         line.close()
         raise
@@ -97,23 +92,32 @@ def greet(endpoint: Endpoint, jumps: Jumps, deadline: Deadline, *, prefer: tuple
     from paramiko.ssh_exception import SSHException
 
     road = open_road(endpoint, jumps, deadline)
-    transport = None
+    line = None
     try:
-        transport = Transport(road.socket)
-        # Ours comes first: when it is over we know that it was the time, which paramiko's own errors do not say.
-        transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = deadline.left + 5
-        _order(transport, prefer)
-        transport.start_client(timeout=deadline.left)
-        if not transport.initial_kex_done:
-            raise SSHException("the key exchange was not finished")  # noqa: TRY301 - is told as the others are
+        line = Line(Transport(road.socket), road)
+        _exchange(line, deadline, prefer)
     except BaseException as error:
-        if transport is not None:
-            transport.close()
-        road.close()
+        (line or road).close()
         if isinstance(error, (SSHException, OSError, EOFError)):
             raise _no_greeting(endpoint, error, road.said(), deadline) from error
         raise
-    return Line(transport, road)
+    return line
+
+
+def _exchange(line: Line, deadline: Deadline, prefer: tuple[str, ...]) -> None:
+    """Exchange keys; both threads sleep until something comes: paramiko's own wait looks ten times a second."""
+    from paramiko.ssh_exception import SSHException
+
+    transport, done = line.transport, threading.Event()
+    # Ours comes first: when it is over we know that it was the time, which paramiko's own errors do not say.
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = deadline.left + 5
+    _order(transport, prefer)
+    if isinstance(line.road.socket, socket.socket):
+        line.road.socket.settimeout(_REST)
+    transport.start_client(event=done)
+    _await(done, transport, deadline)
+    if not transport.is_active() or not transport.initial_kex_done:
+        raise transport.get_exception() or SSHException("the key exchange was not finished")
 
 
 def _no_greeting(endpoint: Endpoint, error: Exception, said: str, deadline: Deadline) -> RemoteError:
@@ -190,6 +194,35 @@ def _believe(endpoint: Endpoint, key: PKey, known: tuple[Entry, ...]) -> None:
     )
 
 
+def _await(event: threading.Event, transport: Transport, deadline: Deadline) -> None:
+    """Wait for the event, the connection's end or the time's; paramiko sets no event where it is closed from here."""
+    while transport.is_active() and not deadline.over:
+        if event.wait(min(_REST, deadline.left)):
+            return
+
+
+def _offer(transport: Transport, user: str, key: PKey, deadline: Deadline) -> list[str]:
+    """Offer one key; return what is wanted beside it. As paramiko's auth_publickey, which looks ten times a second.
+
+    Raises:
+        AuthenticationException: the key was not taken.
+        SSHException, EOFError: the connection broke.
+    """
+    from paramiko.ssh_exception import AuthenticationException, PartialAuthentication
+
+    answered = threading.Event()
+    transport.auth_publickey(user, key, event=answered)
+    _await(answered, transport, deadline)
+    if transport.is_authenticated():
+        return []
+    error = transport.get_exception()
+    if isinstance(error, PartialAuthentication):
+        return [*error.allowed_types]
+    if error is None or isinstance(error, EOFError):
+        error = AuthenticationException("the connection was closed" if error else "the key was not taken")
+    raise error
+
+
 def _enter(endpoint: Endpoint, transport: Transport, deadline: Deadline) -> None:
     """Log in with the first key that is taken."""
     from paramiko import Agent
@@ -201,7 +234,7 @@ def _enter(endpoint: Endpoint, transport: Transport, deadline: Deadline) -> None
     try:
         for key in offer:
             try:
-                further = transport.auth_publickey(endpoint.user, key)
+                further = _offer(transport, endpoint.user, key, deadline)
             except BadAuthenticationType as error:
                 why = f"it takes {', '.join(error.allowed_types) or 'nothing'} only, no key"
                 break

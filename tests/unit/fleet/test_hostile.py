@@ -89,6 +89,20 @@ def test_no_json_of_a_program(data):
     assert not isinstance(error.value, RecursionError)
 
 
+@pytest.mark.parametrize("escaped", ["{}", "\\u{:04x}"])
+def test_no_character_of_a_terminals_comes_through_json(escaped):
+    for code in (*range(9), *range(11, 32), 0x7F, 0x9B, 0x202E, 0xFEFF):
+        line = ('{"title": "a' + escaped.format(code if "x" in escaped else chr(code)) + 'b"}').encode()
+        try:
+            title = parse(line)["title"]
+        except ValueError:
+            assert escaped == "{}"
+            assert code < 32  # no JSON
+        else:
+            assert harmless(title), hex(code)
+            assert title != "ab"
+
+
 def test_nothing_acts_on_the_terminal():
     words = Words()
     words.feed(json.dumps({"event": "result", "document": {"findings": [{"title": ESCAPE}], ESCAPE: 1}}).encode())
