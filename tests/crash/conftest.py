@@ -1,24 +1,3 @@
-from __future__ import annotations
+from tests.unit.apply.roots import folder, root
 
-import os
-import shutil
-import tempfile
-
-import pytest
-
-from tests.unit.apply.kit import make_root
-
-MEMORY = "/dev/shm"  # an fsync costs nothing there; the calls are the same
-
-
-@pytest.fixture
-def folder():
-    where = tempfile.mkdtemp(dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
-    yield where
-    shutil.rmtree(where, ignore_errors=True)
-
-
-@pytest.fixture
-def root(folder):
-    make_root(folder + "/root")
-    return folder + "/root"
+__all__ = ["folder", "root"]

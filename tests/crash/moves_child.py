@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from tests.sim.cloud import MovesSim
-from tests.sim.nova import Fault
+from tests.sim.front import Fault
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.crash.moves_warm"])

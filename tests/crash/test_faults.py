@@ -14,7 +14,10 @@ import pytest
 
 from gpuctl_host.apply.recover import recover
 from gpuctl_host.errors import GpuctlError
-from tests.unit.apply.kit import FailingDisk, ToyHost, file_changes, plan_of, prepare, restore, tree
+from tests.unit.apply.faults import FailingDisk
+from tests.unit.apply.plans import file_changes, plan_of, prepare, restore
+from tests.unit.apply.toy import ToyHost
+from tests.unit.apply.trees import tree
 
 from .test_kills import Bed, leftovers
 
@@ -116,7 +119,7 @@ def test_files_may_not_grow_beyond_a_limit(folder):
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs root and mount(8)")
 def test_a_real_file_system_of_64_kib_is_full(folder):
     """The same on a tmpfs that is really full."""
-    from tests.unit.apply.kit import make_root
+    from tests.unit.apply.toy import make_root
 
     where = f"{folder}/tiny"
     os.mkdir(where)

@@ -17,21 +17,19 @@ from gpuctl_host.apply.executor import apply_plan
 from gpuctl_host.apply.journal import read_runs
 from gpuctl_host.apply.recover import recover, unfinished
 from gpuctl_host.changes.model import FILE, GENERATED, Change
-from tests.unit.apply.kit import (
+from tests.unit.apply.faults import killed
+from tests.unit.apply.plans import (
     META,
-    ToyHost,
     file_change,
     file_changes,
     generated_changes,
-    killed,
     live_changes,
-    make_root,
     plan_of,
     prepare,
     restore,
-    tree,
-    write,
 )
+from tests.unit.apply.toy import ToyHost, make_root
+from tests.unit.apply.trees import tree, write
 
 COUNT = {"kills": 0, "beds": 0}
 

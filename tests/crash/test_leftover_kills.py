@@ -14,7 +14,7 @@ import signal
 import pytest
 
 from gpuctl_host.leftovers.folder import INSTANCES
-from tests.unit.apply.kit import killed
+from tests.unit.apply.faults import killed
 from tests.unit.leftovers.kit import (
     ONE,
     QUARANTINE,

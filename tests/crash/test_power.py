@@ -13,19 +13,10 @@ import stat
 import pytest
 
 from gpuctl_host.apply.executor import apply_plan
-from tests.unit.apply.kit import (
-    META,
-    CountingDisk,
-    ToyHost,
-    file_change,
-    file_changes,
-    generated_changes,
-    make_root,
-    plan_of,
-    prepare,
-    restore,
-    tree,
-)
+from tests.unit.apply.faults import CountingDisk
+from tests.unit.apply.plans import META, file_change, file_changes, generated_changes, plan_of, prepare, restore
+from tests.unit.apply.toy import ToyHost, make_root
+from tests.unit.apply.trees import tree
 
 
 class PowerDisk(CountingDisk):

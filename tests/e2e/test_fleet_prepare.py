@@ -6,22 +6,16 @@ The report is right about each, the exit code is right, nothing is lost, and a s
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("ansible_runner")
 
 from tests.e2e.hosts import Hosts, why_not
+from tests.e2e.with_ansible import REBOOT, booting, bootstrap, environment, inventory_of, prepared, started
 
-ROOT = Path(__file__).resolve().parents[2]
-ANSIBLE = ROOT / ".cache/ansible-venv/bin"
 REASON = why_not()
 pytestmark = [
     pytest.mark.e2e,
@@ -29,38 +23,17 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(bool(REASON), reason=REASON),
 ]
-CARDS = "/etc/gpuctl/cards"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def ansible():
-    subprocess.run([sys.executable, str(ROOT / ".ci/bootstrap"), "ansible"], check=True, stdin=subprocess.DEVNULL)
-
-
-def environment(rig) -> dict[str, str]:
-    # Two cores serve 25 hosts here: a login takes longer than on hosts of their own; and they have no terminals.
-    return {"PATH": f"{ANSIBLE}:{os.environ['PATH']}", "ANSIBLE_TIMEOUT": "20", "ANSIBLE_SSH_USETTY": "False"}
-
-
-def inventory_of(rig, **variables: str) -> str:
-    # ssh looks for ~/.ssh in the password database, not in HOME, where the rig's operator has it
-    ssh = f"-F none -o UserKnownHostsFile={rig.home}/.ssh/known_hosts -o ControlPath={rig.folder}/cp-%C"
-    return rig.inventory(
-        gpuctl_become="false",
-        ansible_ssh_private_key_file=f"{rig.home}/.ssh/id_ed25519",
-        ansible_ssh_common_args=ssh,
-        **variables,
-    )
+    bootstrap()
 
 
 def fleet(rig, *words):
     """Run it; return (exit code, document or None, stderr)."""
-    ran = rig.gpuctl("fleet", *words, "-f", "json", env=environment(rig), timeout=600)
+    ran = rig.gpuctl("fleet", *words, "-f", "json", env=environment(), timeout=600)
     return ran.returncode, json.loads(ran.stdout) if ran.stdout else None, ran.stderr
-
-
-def prepared(host) -> bool:
-    return (host.tree / CARDS.lstrip("/")).exists()
 
 
 def by_state(document):
@@ -136,42 +109,11 @@ def test_five_of_25_hosts_in_trouble(rig):
 
 def test_rebooted_in_batches_waited_for_and_checked_again(rig):
     """The Ansible module waits for a new boot id over SSH; the rig boots what the boot loader would."""
-    inventory = inventory_of(rig, reboot_command="/usr/bin/touch_rig_reboot")
+    inventory = inventory_of(rig, reboot_command=REBOOT)
     hosts = [rig[number] for number in (1, 2, 3)]
-    for host in hosts:
-        host.write("/rig/shims/bin/touch_rig_reboot", "#!/bin/sh\n: > /rig/reboot\n", 0o755)
-        host.restart()
-    stop = threading.Event()
-
-    def boot_loader():
-        while not stop.wait(0.2):
-            for host in hosts:
-                asked = host.tree / "rig/reboot"
-                if asked.exists():
-                    asked.unlink()
-                    time.sleep(1)  # the command's own answer goes out first
-                    host.reboot()
-
-    thread = threading.Thread(target=boot_loader)
-    thread.start()
-    try:
-        code, document, said = fleet(
-            rig,
-            "prepare",
-            "-i",
-            inventory,
-            "--limit",
-            "gpu01:gpu02:gpu03",
-            "--reboot",
-            "--reboot-timeout",
-            "120",
-            "--serial",
-            "2",
-            "--yes",
-        )
-    finally:
-        stop.set()
-        thread.join()
+    words = f"-i {inventory} --limit gpu01:gpu02:gpu03 --reboot --reboot-timeout 120 --serial 2 --yes".split()
+    with booting(hosts):
+        code, document, said = fleet(rig, "prepare", *words)
     assert document, said
     assert (code, set(by_state(document))) == (0, {"done"}), document["hosts"]
     for host in hosts:
@@ -182,24 +124,8 @@ def test_rebooted_in_batches_waited_for_and_checked_again(rig):
 def test_interrupted_it_is_journalled_and_goes_on(rig):
     inventory = inventory_of(rig)
     rig[11].hang_after_login()
-    start = "import sys; from gpuctl.cli.main import main; sys.exit(main())"
-    words = [
-        "fleet",
-        "prepare",
-        "-i",
-        inventory,
-        "--limit",
-        "gpu10:gpu11:gpu12",
-        "--canary",
-        "0",
-        "--yes",
-        "-f",
-        "json",
-    ]
-    child = subprocess.Popen(
-        ["ip", "netns", "exec", rig.operator, sys.executable, "-c", start, *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=rig.home, env={**rig.environment, **environment(rig)},
-    )  # fmt: skip
+    words = f"fleet prepare -i {inventory} --limit gpu10:gpu11:gpu12 --canary 0 --yes -f json".split()
+    child = started(rig, words, **environment())
     journals = rig.home / "state/gpuctl/fleet"
     known = set(journals.glob("*.jsonl"))
     deadline = time.monotonic() + 120

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -17,10 +14,9 @@ import pytest
 pytest.importorskip("ansible_runner")
 
 from tests.e2e.hosts import Hosts, why_not
+from tests.e2e.with_ansible import REBOOT, booting, bootstrap, environment, inventory_of, started
 from tests.unit.up.cloud import UpSim
 
-ROOT = Path(__file__).resolve().parents[2]
-ANSIBLE = ROOT / ".cache/ansible-venv/bin"
 REASON = why_not()
 pytestmark = [
     pytest.mark.e2e,
@@ -29,7 +25,6 @@ pytestmark = [
     pytest.mark.skipif(bool(REASON), reason=REASON),
 ]
 CLONE_NEWNET = 0x40000000
-START = "import sys; from gpuctl.cli.main import main; sys.exit(main())"
 
 
 def cloud_in(netns: str) -> UpSim:
@@ -50,43 +45,15 @@ def cloud_in(netns: str) -> UpSim:
 
 @pytest.fixture
 def rig():
-    subprocess.run([sys.executable, str(ROOT / ".ci/bootstrap"), "ansible"], check=True, stdin=subprocess.DEVNULL)
+    bootstrap()
     with Hosts(2) as hosts:
         yield hosts
 
 
-@pytest.fixture
-def boot_loader(rig):
-    """A host that is told to reboot goes down, and comes back with what its boot loader reads."""
-    for host in rig:
-        host.write("/rig/shims/bin/touch_rig_reboot", "#!/bin/sh\n: > /rig/reboot\n", 0o755)
-        host.restart()
-    stop = threading.Event()
-
-    def watch():
-        while not stop.wait(0.2):
-            for host in rig:
-                asked = host.tree / "rig/reboot"
-                if asked.exists():
-                    asked.unlink()
-                    time.sleep(1)  # the command's own answer goes out first
-                    host.reboot()
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
-
-
-def test_two_hosts_from_bare_to_sellable_killed_and_resumed(rig, boot_loader, tmp_path):
-    # ssh looks for ~/.ssh in the password database, not in HOME, where the rig's operator has it
-    ssh = f"-F none -o UserKnownHostsFile={rig.home}/.ssh/known_hosts -o ControlPath={rig.folder}/cp-%C"
-    inventory = rig.inventory(
-        gpuctl_become="false",
-        ansible_ssh_private_key_file=f"{rig.home}/.ssh/id_ed25519",
-        ansible_ssh_common_args=ssh,
-        reboot_command="/usr/bin/touch_rig_reboot",
+def test_two_hosts_from_bare_to_sellable_killed_and_resumed(rig, tmp_path):
+    inventory = inventory_of(
+        rig,
+        reboot_command=REBOOT,
         nova_group="root",
         nova_settle="0",
         nova_restart_command='["/bin/true"]',
@@ -95,15 +62,12 @@ def test_two_hosts_from_bare_to_sellable_killed_and_resumed(rig, boot_loader, tm
     )
     words = ["up", "-i", inventory, "--reboot", "--reboot-timeout", "120", "--cpus", "16", "--ram", "72GiB", "--wait",
              "0", "-o", str(tmp_path / "out"), "--yes", "-f", "json"]  # fmt: skip
-    with cloud_in(rig.operator) as cloud:
+    with booting(rig), cloud_in(rig.operator) as cloud:
         more = {
-            "PATH": f"{ANSIBLE}:{os.environ['PATH']}", "ANSIBLE_TIMEOUT": "20", "ANSIBLE_SSH_USETTY": "False",
+            **environment(),
             "OS_CLIENT_CONFIG_FILE": str(cloud.clouds_yaml(tmp_path)), "OS_CLOUD": "sim",
         }  # fmt: skip
-        child = subprocess.Popen(
-            ["ip", "netns", "exec", rig.operator, sys.executable, "-c", START, *words],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=rig.home, env={**rig.environment, **more},
-        )  # fmt: skip
+        child = started(rig, words, **more)
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline and child.poll() is None and '"reboot-needed"' not in journals(rig):
             time.sleep(0.05)

@@ -6,7 +6,8 @@ import stat
 from typing import TYPE_CHECKING
 
 from . import cpio, grub
-from .kernel import Device, Kernel
+from .bus import Device
+from .kernel import Kernel
 from .kmod import Config, Kmod
 from .react import Reacting
 from .tree import Tree

@@ -14,8 +14,9 @@ from gpuctl_host.errors import KernelRefused, KernelStuck, ToolError
 from gpuctl_host.host import Host
 
 from .boot import boot, kmod_of, rules_of
+from .bus import Device, Refusal, Stuck
 from .images import _scratch
-from .kernel import Device, Kernel, Refusal, Stuck
+from .kernel import Kernel
 from .kmod import Kmod
 from .parts import Machine
 from .tools import TOOLS, ToolFailed
@@ -188,9 +189,7 @@ class SimHost(Host):
         """A process has the function's device node open; return its pid."""
         self._next_pid += 1
         pid, device = self._next_pid, self.kernel.devices[address]
-        node = (
-            f"/dev/vfio/{device.group}" if self.kernel._is_vfio(device) else f"/dev/dri/card{self._card(device.path)}"
-        )
+        node = f"/dev/vfio/{device.group}" if self.kernel.is_vfio(device) else f"/dev/dri/card{self._card(device.path)}"
         self.tree.write(f"/proc/{pid}/comm", who + "\n", 0o444)
         self.tree.write(f"/proc/{pid}/cmdline", f"/usr/bin/{who}\0", 0o444)
         self.tree.link(f"/proc/{pid}/fd/7", node)

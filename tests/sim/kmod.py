@@ -122,3 +122,19 @@ def _forbidden(cmdline: str, name: str) -> bool:
         for token in cmdline.split()
         if token.startswith("module_blacklist=")
     )
+
+
+def options_at_boot(cmdline: str, name: str) -> str:
+    """The module's options that stand on the kernel's command line."""
+    words = []
+    for token in cmdline.replace('"', "").split():
+        owner, dot, rest = token.partition(".")
+        if dot and owner.replace("-", "_") == name:
+            words.append(rest)
+    return " ".join(words)
+
+
+def ids_in(options: str) -> list[str]:
+    """What a PCI driver's `ids=` names, as "vvvv:dddd"."""
+    found = re.findall(r"(?:^|\s)ids=(\S+)", options)
+    return [":".join(part.lower().split(":")[:2]) for value in found for part in value.split(",") if ":" in part]

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Callable
 
 from . import shell
+from .bus import Refusal, Stuck
 from .images import _scratch
-from .kernel import Kernel, Refusal, Stuck
+from .kernel import Kernel
 from .sysfs import DRIVERS
 
 if TYPE_CHECKING:

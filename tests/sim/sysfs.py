@@ -95,6 +95,57 @@ def show_function(tree: Tree, function: Function, path: str, base: int) -> None:
     tree.link(f"{DEVICES}/{function.address}", path)
 
 
+def show_users(tree: Tree, function: Function, path: str, *, shown: bool, number: int) -> None:
+    """The block device, interface or DRM card (of that number) that exists while a host's driver has the function."""
+    if function.disk:
+        _show_disk(tree, function.disk, path, shown=shown)
+    if function.net:
+        where = f"{path}/net/{function.net}"
+        if shown:
+            tree.write(f"{where}/operstate", "up\n")
+            tree.write(f"{where}/address", "52:54:00:00:00:01\n")
+            tree.link(f"{where}/device", path)
+            tree.link(f"/sys/class/net/{function.net}", where)
+        else:
+            tree.remove(f"{path}/net")
+            tree.remove(f"/sys/class/net/{function.net}")
+    if function.cls.startswith("0403"):  # FINDINGS (viii): sound lets its function sleep, nobody else does
+        tree.write(f"{path}/power/control", "auto\n" if shown else "on\n")
+        tree.write(f"{path}/power/runtime_status", "suspended\n" if shown else "active\n", 0o444)
+        tree.write(f"{path}/power_state", "D3hot\n" if shown else "D0\n", 0o444)
+    if function.cls.startswith("03"):
+        where = f"{path}/drm/card{number}"
+        if shown:
+            tree.write(f"{where}/dev", f"226:{number}\n")
+            tree.link(f"{where}/device", path)
+            tree.link(f"/sys/class/drm/card{number}", where)
+        else:
+            tree.remove(f"{path}/drm")
+            tree.remove(f"/sys/class/drm/card{number}")
+
+
+def _show_disk(tree: Tree, disk: str, path: str, *, shown: bool) -> None:
+    middle = "nvme/nvme0" if disk.startswith("nvme") else "ata1/host0/target0:0:0/0:0:0:0/block"
+    where = f"{path}/{middle}/{disk}"
+    parts = [f"{disk}p{number}" if disk.startswith("nvme") else f"{disk}{number}" for number in (1, 2)]
+    if shown:
+        tree.write(f"{where}/dev", "259:0\n")
+        tree.link(f"{where}/device", path)
+        tree.link(f"/sys/block/{disk}", where)
+        tree.link(f"/sys/class/block/{disk}", where)
+        tree.link("/sys/dev/block/259:0", where)
+        for number, part in enumerate(parts, 1):
+            tree.write(f"{where}/{part}/partition", f"{number}\n")
+            tree.write(f"{where}/{part}/dev", f"259:{number}\n")
+            tree.link(f"/sys/class/block/{part}", f"{where}/{part}")
+            tree.link(f"/sys/dev/block/259:{number}", f"{where}/{part}")
+    else:
+        tree.remove(f"{path}/{middle.split('/', maxsplit=1)[0]}")
+        tree.remove(f"/sys/block/{disk}")
+        for name in (disk, *parts):
+            tree.remove(f"/sys/class/block/{name}")
+
+
 def acpi_table(signature: str, *, intremap: bool = True) -> bytes:
     """Return a DMAR, IVRS or IORT table: header, and for DMAR the width, flags (bit 0: INTR_REMAP) and one DRHD."""
     if signature == "DMAR":

@@ -9,8 +9,7 @@ from gpuctl_host.templates import render_script
 from gpuctl_host.templates.cards import render_record
 from gpuctl_host.templates.udev import render_udev_rules
 from tests.sim import SimHost, cpio, worlds
-
-GPU, AUDIO, TWIN, TWIN_AUDIO = "0000:42:00.0", "0000:42:00.1", "0000:84:00.0", "0000:84:00.1"
+from tests.sim.worlds import AUDIO, GPU, TWIN, TWIN_AUDIO
 
 
 def card(host, address, action="bind", driver="vfio-pci", **other):

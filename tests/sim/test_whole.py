@@ -9,8 +9,7 @@ from tests.property.scenario import difference, simulated
 from tests.sim import worlds
 from tests.sim.parts import Machine
 from tests.sim.world import install_kernel
-
-GPU, AUDIO, TWIN, TWIN_AUDIO = "0000:42:00.0", "0000:42:00.1", "0000:84:00.0", "0000:84:00.1"
+from tests.sim.worlds import AUDIO, GPU, TWIN, TWIN_AUDIO
 
 
 def findings(watched, status="fail"):

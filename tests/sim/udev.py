@@ -8,7 +8,8 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Callable
 
-from .kernel import Device, Kernel, Refusal
+from .bus import Device, Refusal
+from .kernel import Kernel
 from .react import Reacting
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from .parts import Function, Machine
 
 DEBIAN = "6.1.0-56-amd64"
 ROCKY = "5.14.0-427.13.1.el9_4.x86_64"
+GPU, AUDIO, TWIN, TWIN_AUDIO = "0000:42:00.0", "0000:42:00.1", "0000:84:00.0", "0000:84:00.1"  # of two_gtx1080, twins
 
 
 def chipset(

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from gpuctl_host.apply.files import DiskFailed, told
 from gpuctl_host.apply.journal import new_run_id, stamp
 from gpuctl_host.apply.removal import remove_tree
+from gpuctl_host.apply.run_folder import content_at, drop, drop_run, is_folder, write_whole
 from gpuctl_host.data import frozen
 from gpuctl_host.errors import GpuctlError
-from gpuctl_host.leftovers.folder import OPEN_FOLDER
+from gpuctl_host.leftovers.folder import OPEN_FOLDER, inode_at
 from gpuctl_host.leftovers.names import QUARANTINE, is_run
 from gpuctl_host.leftovers.quarantined import (
     DOMAIN,
@@ -89,7 +90,7 @@ class Keeper:
             try:
                 yield run, fd
             finally:
-                self._drop_run(quarantine, run)
+                drop_run(self.disk, quarantine, run)
 
     def _make_run(self, stack: ExitStack, run: str) -> tuple[int, int]:
         disk = self.disk
@@ -128,21 +129,21 @@ class Keeper:
         entry, name, disk = verdict.entry, verdict.name, self.disk
         if entry is None or entry.content is None:
             raise DiskFailed(f"{name} was not looked into; it stays")
-        if _inode(self.place.fd, name) != entry.inode:
+        if inode_at(self.place.fd, name) != entry.inode:
             raise DiskFailed(f"{name} is another folder than the one that was looked into; it stays")
         record = {**note, "name": name, "uuid": verdict.uuid, "kind": verdict.kind, "inode": list(entry.inode)}
-        self._write(fd, name + RECORD, json.dumps({**record, "size": entry.content.size}).encode())
+        write_whole(self.disk, fd, name + RECORD, json.dumps({**record, "size": entry.content.size}).encode())
         try:
             with told("move", f"{self.place.path}/{name}"):
                 disk.rename_at(self.place.fd, name, fd, name)
         except DiskFailed:
-            self._drop(fd, name + RECORD)
+            drop(self.disk, fd, name + RECORD)
             raise
         with told("write", self.place.path):
             disk.sync_at(fd)
             disk.sync_at(self.place.fd)
         # Read back: between the look and the move somebody may have put another folder, or a link, in its place.
-        if _inode(fd, name) != entry.inode or not _is_folder(fd, name):
+        if inode_at(fd, name) != entry.inode or not is_folder(fd, name):
             self.put_back(fd, name)
             raise DiskFailed(f"{name} was exchanged while it was moved; what was moved instead is back in its place")
 
@@ -153,7 +154,7 @@ class Keeper:
             DiskFailed: it is not: something has its name there, and it is still in quarantine.
         """
         with told("put back", f"{self.place.path}/{name}"):
-            if _inode(self.place.fd, name) is not None:
+            if inode_at(self.place.fd, name) is not None:
                 raise DiskFailed(
                     f"{self.place.path}/{name} is there already; {name} stays in quarantine",
                     resolution="see what it is; move it away, then restore again",
@@ -161,22 +162,24 @@ class Keeper:
             self.disk.rename_at(fd, name, self.place.fd, name)
             self.disk.sync_at(self.place.fd)
             self.disk.sync_at(fd)
-        self._drop(fd, name + RECORD)
+        drop(self.disk, fd, name + RECORD)
 
     def _undefine(self, fd: int, verdict: Verdict, note: Mapping[str, Any]) -> None:
         host, domain, uuid = self.site.host, verdict.domain, verdict.uuid
         if domain is None:
             raise DiskFailed(f"there is no domain {uuid}")
         definition = virsh.definition(host, uuid)
-        self._write(fd, uuid + DOMAIN_XML, definition.encode())
-        self._write(fd, uuid + DOMAIN_RECORD, json.dumps({**note, "name": domain.name, "uuid": uuid}).encode())
+        write_whole(self.disk, fd, uuid + DOMAIN_XML, definition.encode())
+        write_whole(
+            self.disk, fd, uuid + DOMAIN_RECORD, json.dumps({**note, "name": domain.name, "uuid": uuid}).encode()
+        )
         try:
             self._take_definition(uuid, domain, definition)
         except GpuctlError:
             with suppress(GpuctlError):  # where libvirt does not say that it is there, its definition is kept
                 if uuid in virsh.uuids(host, persistent=True):
-                    self._drop(fd, uuid + DOMAIN_RECORD)
-                    self._drop(fd, uuid + DOMAIN_XML)
+                    drop(self.disk, fd, uuid + DOMAIN_RECORD)
+                    drop(self.disk, fd, uuid + DOMAIN_XML)
             raise
 
     def _take_definition(self, uuid: str, domain: Domain, definition: str) -> None:
@@ -197,11 +200,11 @@ class Keeper:
                 if record.kind == DOMAIN:
                     self._define(fd, record.uuid)
                 else:
-                    inode = _inode(fd, record.name)
+                    inode = inode_at(fd, record.name)
                     self.put_back(fd, record.name)
-                    if _inode(self.place.fd, record.name) != inode:
+                    if inode_at(self.place.fd, record.name) != inode:
                         raise DiskFailed(f"{record.name} was moved back, but something else is there now")
-                self._drop_run(quarantine, record.run)
+                drop_run(self.disk, quarantine, record.run)
         except GpuctlError as error:
             return _result(record.run, record, FAILED, error.brief)
         return _result(record.run, record, RESTORED, "")
@@ -210,18 +213,18 @@ class Keeper:
         """The domain is defined as it was. libvirt gets the text, not a path that others could lead elsewhere."""
         host = self.site.host
         if uuid not in virsh.uuids(host, persistent=True):
-            virsh.define(host, _content(fd, uuid + DOMAIN_XML))
+            virsh.define(host, content_at(fd, uuid + DOMAIN_XML))
             if uuid not in virsh.uuids(host, persistent=True):
                 raise DiskFailed(f"libvirt said that domain {uuid} is defined, but it is not there")
-        self._drop(fd, uuid + DOMAIN_RECORD)
-        self._drop(fd, uuid + DOMAIN_XML)
+        drop(self.disk, fd, uuid + DOMAIN_RECORD)
+        drop(self.disk, fd, uuid + DOMAIN_XML)
 
     def purge(self, record: Record) -> Result:
         """What is in quarantine is deleted, or as much of it as could be: then the result says what is left."""
         try:
             with self._run(record.run) as (quarantine, fd):
                 left = self._purge(fd, record)
-                self._drop_run(quarantine, record.run)
+                drop_run(self.disk, quarantine, record.run)
         except GpuctlError as error:
             return _result(record.run, record, FAILED, error.brief)
         if left:
@@ -230,8 +233,8 @@ class Keeper:
 
     def _purge(self, fd: int, record: Record) -> tuple[str, ...]:
         if record.kind == DOMAIN:
-            self._drop(fd, record.uuid + DOMAIN_RECORD)
-            self._drop(fd, record.uuid + DOMAIN_XML)
+            drop(self.disk, fd, record.uuid + DOMAIN_RECORD)
+            drop(self.disk, fd, record.uuid + DOMAIN_XML)
             return ()
         doomed = record.name + PURGING
         if record.state != PURGE:
@@ -242,7 +245,7 @@ class Keeper:
             left = remove_tree(self.disk, fd, doomed)
             self.disk.sync_at(fd)
         if not left:
-            self._drop(fd, record.name + RECORD)
+            drop(self.disk, fd, record.name + RECORD)
         return left
 
     # ---- after a kill
@@ -273,7 +276,7 @@ class Keeper:
                     self._sweep(fd)
                 finally:
                     os.close(fd)
-                self._drop_run(quarantine, run)
+                drop_run(self.disk, quarantine, run)
         return tuple(said)
 
     def _settle(self, fd: int, record: Record) -> str | None:
@@ -283,17 +286,17 @@ class Keeper:
                     return None
             except GpuctlError:  # it cannot be known here: the definition is kept
                 return None
-            self._drop(fd, record.uuid + DOMAIN_RECORD)
-            self._drop(fd, record.uuid + DOMAIN_XML)
+            drop(self.disk, fd, record.uuid + DOMAIN_RECORD)
+            drop(self.disk, fd, record.uuid + DOMAIN_XML)
             return f"run {record.run} was killed: domain {record.uuid} is defined, and its saved definition is dropped"
         if record.state == INTENDED:
-            self._drop(fd, record.name + RECORD)
+            drop(self.disk, fd, record.name + RECORD)
             return f"run {record.run} was killed: {record.name} is where it was, with all that is in it"
         if record.state == EXCHANGED:
             self.put_back(fd, record.name)
             return f"run {record.run} was killed: what had been put in the place of {record.name} is back there"
         if record.state == GONE:
-            self._drop(fd, record.name + RECORD)
+            drop(self.disk, fd, record.name + RECORD)
             return f"run {record.run} was killed after {record.name} had left the quarantine; that is done"
         return None
 
@@ -303,15 +306,13 @@ class Keeper:
         for name in names:
             stray = name.endswith(DOMAIN_XML) and name[: -len(DOMAIN_XML)] + DOMAIN_RECORD not in names
             if name.startswith(".") or stray:
-                self._drop(fd, name)
+                drop(self.disk, fd, name)
 
     def tidy(self) -> None:
         """A quarantine that holds nothing is not there."""
         with suppress(OSError):  # it holds something, or there is none
             self.disk.rmdir_at(self.place.fd, QUARANTINE)
             self.disk.sync_at(self.place.fd)
-
-    # ---- names in a run's folder
 
     @contextmanager
     def _run(self, run: str) -> Iterator[tuple[int, int]]:
@@ -323,70 +324,6 @@ class Keeper:
                 fd = os.open(run, OPEN_FOLDER, dir_fd=quarantine)
             stack.callback(os.close, fd)
             yield quarantine, fd
-
-    def _write(self, fd: int, name: str, content: bytes) -> None:
-        """The file is there whole, or not at all; and outlives a power cut.
-
-        Raises:
-            DiskFailed: there is no room, or the disk refused; nothing is left of it.
-        """
-        disk, temporary = self.disk, "." + name
-        with told("write", name):
-            try:
-                file = disk.create_at(fd, temporary)
-                try:
-                    view = memoryview(content)
-                    while view:
-                        view = view[disk.write(file, view) :]
-                    disk.fsync(file)
-                finally:
-                    disk.close(file)
-                disk.rename_at(fd, temporary, fd, name)
-                disk.sync_at(fd)
-            except OSError:
-                with suppress(OSError):
-                    disk.unlink_at(fd, temporary)
-                raise
-
-    def _drop(self, fd: int, name: str) -> None:
-        with told("remove", name):
-            with suppress(FileNotFoundError):
-                self.disk.unlink_at(fd, name)
-            self.disk.sync_at(fd)
-
-    def _drop_run(self, quarantine: int, run: str) -> None:
-        """A run's folder that is empty is gone."""
-        with suppress(OSError):  # it is not empty: it holds something
-            self.disk.rmdir_at(quarantine, run)
-            self.disk.sync_at(quarantine)
-
-
-def _inode(fd: int, name: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _is_folder(fd: int, name: str) -> bool:
-    try:
-        os.close(os.open(name, OPEN_FOLDER, dir_fd=fd))
-    except OSError:
-        return False
-    return True
-
-
-def _content(fd: int, name: str) -> str:
-    with told("read", name):
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-        try:
-            blocks = []
-            while block := os.read(file, 1 << 20):
-                blocks.append(block)
-            return b"".join(blocks).decode("utf-8", "replace")
-        finally:
-            os.close(file)
 
 
 def _result(run: str | None, what: Verdict | Record, state: str, detail: str) -> Result:

@@ -222,3 +222,12 @@ def _below(fd: int, device: int, mount: int | None, depth: int) -> Iterator[tupl
         finally:
             if below is not None:
                 os.close(below)
+
+
+def inode_at(fd: int, name: str) -> tuple[int, int] | None:
+    """Return device and inode of what has the name there, a link itself included; None if nothing has."""
+    try:
+        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl_host.data import changed, frozen
 from gpuctl_host.errors import Refused
-from gpuctl_host.leftovers.folder import OPEN_FOLDER, look_into
+from gpuctl_host.leftovers.folder import OPEN_FOLDER, inode_at, look_into
 from gpuctl_host.leftovers.names import QUARANTINE, is_run, is_uuid, parse_name
 
 if TYPE_CHECKING:
@@ -153,20 +153,12 @@ def _folder(place: Place, fd: int, run: str, name: str, names: set[str]) -> Reco
     if name + PURGING in names:
         state = PURGE
     elif name in names:
-        here = _inode(fd, name)
+        here = inode_at(fd, name)
         same = pair is not None and here is not None and here[1] == pair[1]  # a device's number may change at a reboot
         state = STRANGE if told is None else HELD if same else EXCHANGED
     else:
-        state = INTENDED if pair is not None and _inode(place.fd, name) == pair else GONE
+        state = INTENDED if pair is not None and inode_at(place.fd, name) == pair else GONE
     return Record(run, name, named.uuid, named.kind, state, _at(told), pair, size if isinstance(size, int) else None)
-
-
-def _inode(fd: int, name: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _at(told: dict[str, Any] | None) -> str | None:

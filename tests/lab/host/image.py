@@ -20,6 +20,24 @@ def disk() -> Path:
     return once("disk", key_of(recipe.DISK), _build)
 
 
+def variant(cmdline_extra: str) -> Path:
+    """A folder with a disk over the base disk whose GRUB passes these arguments, made once by booting it."""
+    from .machine import Machine  # late: machine.py uses this module
+
+    base = disk()
+
+    def make(part: Path) -> None:
+        say(f"making the disk with {cmdline_extra!r} (one boot)")
+        shutil.copy2(base / "id", part / "id")
+        with Machine("bare", disk_overlay=part / "disk.qcow2", base=base) as guest:
+            guest.wait_ssh()
+            script = f's/^GRUB_CMDLINE_LINUX="/&{cmdline_extra} /'
+            guest.ssh(f"sed -i {shlex.quote(script)} /etc/default/grub && update-grub && sync", timeout=1800)
+            guest.poweroff()
+
+    return once("variant", key_of({"disk": recipe.DISK, "cmdline": cmdline_extra}), make)
+
+
 def _build(part: Path) -> None:
     if os.geteuid() != 0:
         raise LabUnavailable(

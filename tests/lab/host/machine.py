@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shlex
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from . import recipe
-from .cache import cache_dir, key_of, once
+from . import qemu, upkeep
+from .cache import cache_dir
 from .connection import TARGET, Connection, LabError, Result
-from .image import disk
-from .newqemu import Qemu, new_qemu, stock_qemu
-from .packages import LabUnavailable, find, say
+from .image import disk, variant
+from .newqemu import Qemu
+from .packages import find
 from .topology import Topology, load
 
 # wall time follows the load of the machine (24 s quiet, 222 s at load 25): a deadline is for what hangs, not for slowness
 BOOT_DEADLINE = float(os.environ.get("GPUCTL_LAB_DEADLINE", "900"))
 REPOSITORY = Path(__file__).resolve().parents[3]
-TEMPORARY = Path("/tmp")  # short, whatever TMPDIR says: a socket's path ends at 107 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +122,20 @@ class Machine:
             LabUnavailable: the rig cannot run here (nothing to build or fetch it with).
             LabError: it did not start.
         """
-        base = self._base or (_variant(self._cmdline_extra) if self._cmdline_extra else disk())
-        qemu = self._qemu()
+        base = self._base or (variant(self._cmdline_extra) if self._cmdline_extra else disk())
+        how = qemu.program(self.topology)
         if self._beside is None:
-            lock, folder = _one_at_a_time(), _fresh_folder()
+            lock, folder = upkeep.one_at_a_time(Machine.started), upkeep.fresh_folder()
         else:
-            lock, folder = self._beside.share_lock(), Path(tempfile.mkdtemp(prefix=_prefix(), dir=TEMPORARY))
+            lock, folder = self._beside.share_lock(), upkeep.own_folder()
         self._lock = lock  # QEMU holds its own copy; this one is for a machine beside it
         Machine.started += not self._detached
-        self._state = _State(str(folder), str(base), _free_port(), {})
+        self._state = _State(str(folder), str(base), upkeep.free_port(), {})
         try:
-            disk_file = self._disk(base, folder)
+            argv = self._command(base, folder, how)
             if self.topology.needs_vfio_user:
                 self._serve_cards(folder)
-            self._spawn("qemu", [*qemu.argv, *self._arguments(disk_file, folder)], qemu, keep=(lock,))
+            self._spawn("qemu", argv, how, keep=(lock,))
         except BaseException:
             self.stop()
             raise
@@ -165,9 +159,9 @@ class Machine:
         self._connection().forget()
         for name in ("qemu", "pcihost"):
             if name in state.pids:
-                _end(state.pids[name], self._children.pop(name, None))
+                upkeep.end(state.pids[name], self._children.pop(name, None))
         folder = Path(state.folder)
-        _keep_log(folder / "serial.log", self.topology.name)
+        upkeep.keep_log(folder / "serial.log", self.topology.name)
         shutil.rmtree(folder, ignore_errors=True)
         if self._detached:
             (cache_dir() / self._up_file).unlink(missing_ok=True)
@@ -204,7 +198,7 @@ class Machine:
         child = self._children.get("qemu")
         if child is not None:
             return child.poll() is None
-        return self._state is not None and _alive(self._state.pids.get("qemu", 0))
+        return self._state is not None and upkeep.alive(self._state.pids.get("qemu", 0))
 
     # -- inside
 
@@ -290,41 +284,15 @@ class Machine:
             raise LabError("the machine is not started")
         return self._state
 
-    def _qemu(self) -> Qemu:
-        if self.topology.old_qemu:
-            return stock_qemu()
-        try:
-            return new_qemu()  # also where the old one would do: it is quicker
-        except LabUnavailable:
-            if self.topology.needs_vfio_user:
-                raise
-            return stock_qemu()
-
-    def _disk(self, base: Path, folder: Path) -> Path:
-        if self._writable_base:
-            return base / "disk.qcow2"
-        overlay = self.disk_overlay or folder / "disk.qcow2"
-        if not overlay.exists():
-            backing = ["-b", str((base / "disk.qcow2").resolve()), "-F", "qcow2"]
-            argv = ["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(overlay)]
-            subprocess.run(argv, check=True, timeout=60)
-        return overlay
-
-    def _arguments(self, disk_file: Path, folder: Path) -> list[str]:
-        argv = ["-machine", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
-        argv += ["-m", str(self._memory_mib), "-nodefaults", "-display", "none", "-vga", "none"]
-        argv += self.topology.iommu_arguments()
-        argv += ["-chardev", f"file,id=s0,path={folder}/serial.log,append=on", "-serial", "chardev:s0"]
-        # unsafe: the guest's flushes would only wait for a disk whose loss in a power cut of the computer nobody minds
-        argv += ["-drive", f"if=none,id=d0,file={disk_file},format=qcow2,cache=unsafe"]
-        argv += ["-device", "virtio-blk-pci,drive=d0,addr=0x1c"]
-        argv += ["-netdev", f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self._here().port}-:22"]
-        argv += ["-device", "virtio-net-pci,netdev=n0,romfile=,addr=0x1d"]
-        argv += self.topology.arguments(folder)
+    def _command(self, base: Path, folder: Path, how: Qemu) -> list[str]:
+        disk_file = base / "disk.qcow2"
+        if not self._writable_base:
+            disk_file = qemu.overlay_of(base, self.disk_overlay or folder / "disk.qcow2")
+        argv = qemu.arguments(self.topology, disk_file, folder, port=self.port, memory_mib=self._memory_mib)
         if self._direct:
             argv += ["-kernel", str(self._direct.kernel), "-initrd", str(self._direct.initrd)]
             argv += ["-append", self._direct.cmdline]
-        return [*argv, *self._qemu_extra]
+        return [*how.argv, *argv, *self._qemu_extra]
 
     def _serve_cards(self, folder: Path) -> None:
         argv = [sys.executable, "-m", "tests.lab.host.pcihost", str(self.topology.path.resolve()), str(folder)]
@@ -371,81 +339,3 @@ class Machine:
     def _connection(self) -> Connection:
         state = self._here()
         return Connection(state.port, Path(state.disks) / "id", Path(state.folder) / "ssh")
-
-
-def _variant(cmdline_extra: str) -> Path:
-    """A folder with a disk over the base disk whose GRUB passes these arguments, made once by booting it."""
-    base = disk()
-
-    def make(part: Path) -> None:
-        say(f"making the disk with {cmdline_extra!r} (one boot)")
-        shutil.copy2(base / "id", part / "id")
-        with Machine("bare", disk_overlay=part / "disk.qcow2", base=base) as guest:
-            guest.wait_ssh()
-            script = f's/^GRUB_CMDLINE_LINUX="/&{cmdline_extra} /'
-            guest.ssh(f"sed -i {shlex.quote(script)} /etc/default/grub && update-grub && sync", timeout=1800)
-            guest.poweroff()
-
-    return once("variant", key_of({"disk": recipe.DISK, "cmdline": cmdline_extra}), make)
-
-
-def _one_at_a_time() -> int:
-    """A descriptor that holds the lock which every running QEMU holds; waits as long as another one runs."""
-    handle = os.open(cache_dir() / ".running.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    said = False
-    if Machine.started:
-        raise LabError("this process has a machine running already; a second one would wait for ever: stop the first")
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return handle
-        except BlockingIOError:
-            if not said:
-                say("another lab machine runs; waiting for its end")
-                said = True
-            time.sleep(2)
-
-
-def _fresh_folder() -> Path:
-    """An empty folder; those of killed runs are gone: whoever holds the lock is the only machine of this cache."""
-    for stale in TEMPORARY.glob(f"{_prefix()}*"):
-        shutil.rmtree(stale, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=_prefix(), dir=TEMPORARY))
-
-
-def _prefix() -> str:
-    """What this cache's machines' folders are called."""
-    return f"gpuctl-lab-{key_of({'cache': str(cache_dir())})[:6]}-"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return pid > 0 and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def _end(pid: int, child: subprocess.Popen[bytes] | None) -> None:
-    """The process is gone: asked first, killed after ten seconds."""
-    for sign, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        if child.poll() is not None if child else not _alive(pid):
-            return
-        os.kill(pid, sign)
-        until = time.monotonic() + patience
-        while time.monotonic() < until and (child.poll() is None if child else _alive(pid)):
-            time.sleep(0.05)
-
-
-def _keep_log(log: Path, name: str, *, most: int = 20) -> None:
-    logs = cache_dir() / "logs"
-    logs.mkdir(exist_ok=True)
-    if log.exists():
-        shutil.copy(log, logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.log")
-    for old in sorted(logs.glob("*.log"))[:-most]:
-        old.unlink(missing_ok=True)

@@ -15,24 +15,9 @@ from gpuctl_host.changes.model import BIND, GENERATED, Change
 from gpuctl_host.data import changed
 from gpuctl_host.errors import Interrupted, KernelRefused, KernelStuck, Refused, StalePlan
 
-from .kit import (
-    AUDIO,
-    GPU,
-    KERNELS,
-    META,
-    ToyHost,
-    facts_of,
-    file_change,
-    file_changes,
-    generated_changes,
-    live_changes,
-    plan_of,
-    prepare,
-    read,
-    restore,
-    tree,
-    write,
-)
+from .plans import META, file_change, file_changes, generated_changes, live_changes, plan_of, prepare, restore
+from .toy import AUDIO, GPU, KERNELS, ToyHost, facts_of
+from .trees import read, tree, write
 
 
 def full_plan(root, word="one"):

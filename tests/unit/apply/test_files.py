@@ -12,7 +12,10 @@ from gpuctl_host.apply.blobs import Blobs
 from gpuctl_host.apply.files import DiskFailed, Files
 from gpuctl_host.facts.model import FileState
 
-from .kit import CountingDisk, FailingDisk, ToyHost, link, read, state, tree, write
+from .faults import CountingDisk, FailingDisk
+from .plans import state
+from .toy import ToyHost
+from .trees import link, read, tree, write
 
 
 @pytest.fixture

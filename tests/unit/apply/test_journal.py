@@ -17,18 +17,9 @@ from gpuctl_host.apply.recover import recover
 from gpuctl_host.apply.retell import retell
 from gpuctl_host.errors import JournalBroken, UsageError
 
-from .kit import (
-    ToyHost,
-    file_changes,
-    generated_changes,
-    live_changes,
-    make_root,
-    plan_of,
-    prepare,
-    read,
-    restore,
-    tree,
-)
+from .plans import file_changes, generated_changes, live_changes, plan_of, prepare, restore
+from .toy import ToyHost, make_root
+from .trees import read, tree
 
 RUN = "20261120T185155Z-3f2a"
 

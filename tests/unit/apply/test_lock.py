@@ -13,7 +13,8 @@ from gpuctl_host.apply.lock import held, read_holder
 from gpuctl_host.apply.recover import recover
 from gpuctl_host.errors import LockHeld
 
-from .kit import ToyHost, file_changes, plan_of, prepare, restore
+from .plans import file_changes, plan_of, prepare, restore
+from .toy import ToyHost
 
 
 def child(work):

@@ -13,7 +13,7 @@ from gpuctl_host.facts.reader import read_facts
 from tests.sim import SimHost
 from tests.sim.worlds import turing
 
-from .kit import META
+from .plans import META
 
 SLOT = "0000:42:00"
 GPU, AUDIO, USB, UCSI = (f"{SLOT}.{n}" for n in range(4))

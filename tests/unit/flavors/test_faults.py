@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.nova import PROJECTS
+from tests.sim.front import PROJECTS
 
 R, T = PROJECTS["research"], PROJECTS["teaching"]
 CATALOGUE = f"""

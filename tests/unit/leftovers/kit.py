@@ -19,6 +19,7 @@ from gpuctl_host.verbs import leftovers
 
 ONE, TWO, THREE = (str(uuid.UUID(int=0x5EED0000 + n << 64 | 0x4000 << 64 | 0x8000_0000_0000_0000)) for n in (1, 2, 3))
 CARD = "0000:84:00.0"
+RESIZE = f"{INSTANCES}/{ONE}_resize"
 QUARANTINE = ".gpuctl-quarantine"
 MOUNTINFO = "22 1 8:1 / / rw,relatime shared:1 - {type} /dev/sda1 rw\n"
 

@@ -10,18 +10,14 @@ import pytest
 from gpuctl_host.entry import serve
 from gpuctl_host.leftovers.folder import INSTANCES
 from tests.unit.leftovers.kit import (
-    CARD,
     ONE,
     QUARANTINE,
     THREE,
-    TWO,
     ComputeHost,
     ask,
     domain,
     instance,
-    make_root,
     plan,
-    process,
     proof,
     quarantine,
     read,
@@ -32,16 +28,6 @@ from tests.unit.leftovers.kit import (
 )
 
 WEEK = 7 * 24 * 3600
-
-
-@pytest.fixture
-def root(tmp_path):
-    return make_root(tmp_path / "root")
-
-
-@pytest.fixture
-def host(root):
-    return ComputeHost(root)
 
 
 def test_what_is_proven_may_go_and_what_is_not_stays(host):
@@ -185,44 +171,6 @@ def test_the_audit_log_has_a_line(root, host):
     assert told["changes"] == [f"resize {ONE}_resize: quarantined"]
 
 
-def test_instances_shows_folders_domains_and_cards(root, host):
-    domain(root, TWO, name="instance-00000002", running=True)
-    process(root, 77, fd=[f"/var/lib/nova/instances/{TWO}/disk"])
-    os.makedirs(f"{root}/sys/bus/pci/drivers/vfio-pci/{CARD}")
-    document, code = ask(host, command="instances")
-    assert (code, document["schema"]) == (0, "gpuctl.host.instances/1")
-    kinds = {folder["name"]: folder["kind"] for folder in document["folders"]}
-    assert kinds == {
-        ONE + "_resize": "resize",
-        TWO: "instance",
-        "_base": "base",
-        "compute_nodes": "other",
-        "locks": "other",
-    }
-    shown = next(folder for folder in document["folders"] if folder["uuid"] == TWO)
-    assert shown["holders"] == ["qemu-kvm (pid 77): open file"]
-    assert shown["size"] == sum(len(f"{file} of {TWO}\n") for file in ("disk", "disk.info", "console.log"))
-    (one,) = document["domains"]
-    assert one == {
-        "uuid": TWO,
-        "name": "instance-00000002",
-        "state": "running",
-        "persistent": True,
-        "hostdevs": [CARD],
-        "nova": {"name": "guest & one", "flavor": "gpu.gtx1080"},
-    }
-    assert document["domains_source"] == "libvirt"
-    assert document["vfio"] == [{"address": CARD, "driver": "vfio-pci", "holder_pid": None, "domain": TWO}]
-    assert document["filesystem"]["shared"] is False
-
-
-def test_an_empty_tree_is_unknown_and_says_so(tmp_path):
-    document, code = ask(ComputeHost(tmp_path, live=False), command="instances")
-    assert code == 0
-    assert (document["folders"], document["domains"], document["domains_source"], document["vfio"]) == (None,) * 4
-    assert len(document["unknown"]) >= 3
-
-
 def test_a_captured_tree_is_planned_from_and_never_changed(root):
     captured = ComputeHost(root, live=False)
     assert "captured" in rules(plan(captured))
@@ -230,20 +178,6 @@ def test_a_captured_tree_is_planned_from_and_never_changed(root):
     document, code = ask(captured, phase="quarantine", uuids=[ONE], proof=proof(ONE), fingerprint="x")
     assert (document["code"], code) == ("refused", 3)
     assert tree(root) == before
-
-
-def test_domains_of_a_libvirtd_in_a_container_are_found(root, host):
-    """kolla: nova_libvirt has /etc/libvirt of its own; the host sees it through /proc/PID/root."""
-    os.unlink(f"{root}/usr/bin/virsh")
-    os.rmdir(f"{root}/etc/libvirt/qemu")
-    process(root, 4242, comm="libvirtd")
-    os.unlink(f"{root}/proc/4242/root")
-    other = f"{root}/docker/nova_libvirt"
-    domain(other, TWO, name="instance-00000002")
-    os.symlink("/docker/nova_libvirt", f"{root}/proc/4242/root")
-    document, _ = ask(host, command="instances")
-    assert [(one["uuid"], one["state"]) for one in document["domains"]] == [(TWO, "shut off")]
-    assert document["domains_source"] == "files"
 
 
 @pytest.mark.parametrize(
