@@ -110,6 +110,8 @@ def main(argv: list[str]) -> int:
     lanes = SUITES[wanted[0]] if wanted[0] in SUITES else (tuple(wanted),)
     REPORTS.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
+    # Begun in the background of a shell it would ignore SIGINT, and so would every command that the tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     outcomes: list[Outcome] = []
     threads = [threading.Thread(target=run_lane, args=(lane, outcomes), daemon=True) for lane in lanes]

@@ -89,6 +89,8 @@ def _list(world: World, query: Query, version: Version, *, detail: bool) -> dict
     else:
         deleted = want.get("deleted", "").lower() in {"1", "true"}
         found = [one for one in found if one.deleted == deleted]
+        if want.get("soft_deleted", "").lower() not in {"1", "true"}:
+            found = [one for one in found if one.vm_state != "soft-delete"]
     if want.get("all_tenants", "").lower() not in {"1", "true"}:
         found = [one for one in found if one.project == want.get("project_id", ADMIN_PROJECT)]
     checks = {

@@ -11,7 +11,7 @@ from tests.sim.cloud.world import USER, World
 Version = tuple[int, int]
 
 _PLAIN = {"active": "ACTIVE", "building": "BUILD", "stopped": "SHUTOFF", "resized": "VERIFY_RESIZE", "error": "ERROR", "shelved": "SHELVED",
-          "shelved_offloaded": "SHELVED_OFFLOADED", "deleted": "DELETED", "paused": "PAUSED", "suspended": "SUSPENDED", "rescued": "RESCUE"}  # fmt: skip
+          "shelved_offloaded": "SHELVED_OFFLOADED", "deleted": "DELETED", "paused": "PAUSED", "suspended": "SUSPENDED", "rescued": "RESCUE", "soft-delete": "SOFT_DELETED"}  # fmt: skip
 _RESIZE = dict.fromkeys(("resize_prep", "resize_migrating", "resize_migrated", "resize_finish"), "RESIZE")
 _BY_TASK = {
     "active": {

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 
 def main() -> None:
     """Be gpuctl."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that a shell began in its background ignore it
     os.close(os.open(os.environ.pop("TERMINAL"), os.O_RDWR))  # a session's first terminal is its own: Ctrl-C reaches it
     scene, *words = sys.argv[1:]
     if scene == "real":

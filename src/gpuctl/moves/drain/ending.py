@@ -12,6 +12,8 @@ from gpuctl.moves.drain.queue import DrainQueue, move_of
 from gpuctl.moves.drain.service import enable_command
 from gpuctl.moves.result import DONE, INTERRUPTED, REFUSED, Result
 
+SOFT = "SOFT_DELETED"
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,11 +59,19 @@ def not_begun(move: Move, why: str, resolution: str) -> Result:
 
 
 def still_there(job: Job) -> tuple[str, ...] | None:
-    """Return the GPU servers that are on the host now: none, and only that, is what a drain is for."""
+    """Return the GPU servers that are on the host now: none, and only that, is what a drain is for.
+
+    One that is only soft-deleted (reclaim_instance_interval) is in no list that does not ask for it, and has its cards.
+    """
     try:
-        return tuple(sorted(one.name for one in job.api.servers(host=job.host) if one.cards and one.host == job.host))
+        found = job.api.servers(host=job.host, soft_deleted="true")
     except CloudError:
         return None
+    return tuple(
+        f"{one.name} (soft-deleted: it can be restored, and keeps its cards)" if one.status == SOFT else one.name
+        for one in sorted(found, key=lambda one: one.name)
+        if one.cards and one.host == job.host
+    )
 
 
 def advice(job: Job, before: Before) -> tuple[str, ...]:

@@ -242,3 +242,15 @@ def test_one_that_is_away_and_not_at_rest_is_not_done(rig_of):
     result = rig.drain()
     assert (result.exit_code, rig.states(result)) == (5, {"done": 1, "failed": 1})
     assert [each.resolution for each in result.results if each.state == "failed"] == [f"gpuctl instance recover {one}"]
+
+
+def test_a_soft_deleted_server_keeps_its_host_from_being_empty(rig_of):
+    """Nova lists it for nobody who does not ask, and it has its card until it is reclaimed."""
+    rig = rig_of(tracking=True)
+    rig.hosts(2)
+    rig.servers(2)
+    rig.sim.set_server("gpu-0-vm-0", vm_state="soft-delete")
+    result = rig.drain()
+    assert rig.states(result) == {"done": 1}
+    assert result.left == ("gpu-0-vm-0 (soft-deleted: it can be restored, and keeps its cards)",)
+    assert (result.exit_code, result.empty) == (5, False)
