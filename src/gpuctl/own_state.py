@@ -88,6 +88,21 @@ def open_lines(path: Path) -> int:
     return file
 
 
+def open_alone(path: Path) -> tuple[int, int]:
+    """Return ``(lock, file)``: the lines of ``open_lines``, for this process alone by the lock file beside them.
+
+    Raises:
+        Held: another process has them.
+        OSError: one of the two cannot be had; then neither is.
+    """
+    held = lock(path.with_suffix(".lock"))
+    try:
+        return held, open_lines(path)
+    except BaseException:
+        os.close(held)
+        raise
+
+
 def add_line(file: int, line: bytes) -> None:
     """The line is on disk.
 

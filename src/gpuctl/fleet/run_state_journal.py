@@ -205,12 +205,7 @@ def last_document(verb: str) -> dict[str, Any]:
 def _hold(path: Path) -> tuple[int, int]:
     """Return a run's lock and its file, this process's alone."""
     try:
-        lock = own_state.lock(path.with_suffix(".lock"))
-        try:
-            return lock, own_state.open_lines(path)
-        except OSError:
-            os.close(lock)
-            raise
+        return own_state.open_alone(path)
     except own_state.Held as error:
         raise JournalHeld(
             f"another gpuctl is at run {path.stem} (pid {error.pid})",

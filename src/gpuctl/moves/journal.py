@@ -59,12 +59,7 @@ class Journal:
         """
         path = folder(cloud) / f"{server}.jsonl"
         try:
-            lock = own_state.lock(path.with_suffix(".lock"))
-            try:
-                file = own_state.open_lines(path)
-            except OSError:
-                os.close(lock)
-                raise
+            lock, file = own_state.open_alone(path)
         except own_state.Held as error:
             raise _busy(server, error) from error
         except OSError as error:

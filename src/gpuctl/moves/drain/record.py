@@ -80,12 +80,7 @@ class Record:
         """
         path = path_of(cloud, host)
         try:
-            lock = own_state.lock(path.with_suffix(".lock"))
-            try:
-                file = own_state.open_lines(path)
-            except OSError:
-                os.close(lock)
-                raise
+            lock, file = own_state.open_alone(path)
         except own_state.Held as error:
             raise _busy(host, error) from error
         except OSError as error:
