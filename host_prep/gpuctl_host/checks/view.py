@@ -48,6 +48,9 @@ class View:
             self.by_bus.setdefault(item.address.rpartition(":")[0], []).append(item)
         self.selected: frozenset[str] = frozenset(member.address for gpu in facts.gpus for member in gpu.members)
         self.nvswitches: frozenset[str] = frozenset(item.address for item in facts.nvswitches)
+        self.drivers_here: frozenset[str] = frozenset(  # what this host shows: loaded, or bound to something
+            (*(facts.kernel.modules or ()), *(plain(item.driver) for item in self.pci if item.driver))
+        )
         self.needs: dict[str, Need] = {need.address: need for need in facts.needs or ()}
         self.cards: dict[str, Card] = {card.address: card for card in (facts.record.cards if facts.record else ())}
         self._log_lines: tuple[str, ...] | None = None

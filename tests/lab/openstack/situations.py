@@ -14,6 +14,7 @@ from .clients import (
     action_ended,
     boot,
     force_down,
+    insist,
     migrate,
     reset_state,
     settle,
@@ -46,8 +47,7 @@ def finish_failed_then_2016(lab: Lab, server: str) -> None:
     """The same, and somebody followed the recipe of 2016: stopped, and not to be started."""
     finish_failed(lab, server)
     reset_state(lab, server)
-    act(lab, server, {"os-stop": None})
-    until(lambda: show(lab, server)["status"] == "SHUTOFF", "the stop")
+    insist(lab, server, {"os-stop": None}, "stop", "SHUTOFF")
     act(lab, server, {"os-start": None})
     assert action_ended(lab, server, "start")["message"] == "Error"
 
@@ -63,8 +63,7 @@ def rolled_back(lab: Lab, server: str) -> None:
 def rolled_back_and_rebooted(lab: Lab, server: str) -> None:
     """The same, and a hard reboot that destroyed the running guest (KeyError)."""
     rolled_back(lab, server)
-    act(lab, server, {"reboot": {"type": "HARD"}})
-    until(lambda: show(lab, server)["status"] == "ERROR", "the failure of the reboot")
+    insist(lab, server, {"reboot": {"type": "HARD"}}, "reboot", "ERROR")
     assert not [one for one in lab.domains(HERE) if one.uuid == server and one.running]
 
 

@@ -1,10 +1,9 @@
-"""Whatever a tree holds, facts are read in bounded time and nothing is raised."""
+"""Whatever a tree holds, facts are read to an end and nothing is raised."""
 
 from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from gpuctl_host.facts.capture import write_capture
 from gpuctl_host.facts.render import facts_document
 from tests.unit.facts.trees import Tree, gtx1080
+from tests.work import an_end
 
 # Every kind of file that facts/ reads, at least once
 FILES = (
@@ -53,15 +53,9 @@ def test_junk_in_every_file(tree: Tree, tmp_path: Path, kind: str) -> None:
     _readable(tree, tmp_path)
 
 
-def _seconds(tree: Tree) -> float:
-    start = time.process_time()
-    json.dumps(facts_document(tree.facts("any", deep=True))).encode()
-    return time.process_time() - start
-
-
 def _readable(tree: Tree, tmp_path: Path) -> None:
-    # One that is slow is asked again, twice at most: the machine's noise is not ours.
-    assert any(_seconds(tree) < 2 for _ in range(3))
+    with an_end(20, "facts"):  # the slowest needs one or two
+        json.dumps(facts_document(tree.facts("any", deep=True))).encode()
     write_capture(tree.host(), str(tmp_path / "capture.tar.gz"))
 
 
