@@ -8,7 +8,8 @@ import click
 
 from gpuctl.cli.asking import agree, show
 from gpuctl.cli.engine import ask
-from gpuctl.cli.host import emit, verbose
+from gpuctl.cli.host import verbose
+from gpuctl.cli.out import emit
 
 REFUSED = 3
 

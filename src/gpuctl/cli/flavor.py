@@ -11,7 +11,8 @@ from gpuctl.cli import flavor_hosts, options
 from gpuctl.cli.asking import agree
 from gpuctl.cli.cloud_options import cloud, connected, tells, yes
 from gpuctl.cli.failure import Failure
-from gpuctl.cli.host import emit, verbose
+from gpuctl.cli.host import verbose
+from gpuctl.cli.out import emit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ import click
 from gpuctl.cli import options
 from gpuctl.cli.cloud_options import cloud, connected, tells
 from gpuctl.cli.failure import Failure
-from gpuctl.cli.host import emit
+from gpuctl.cli.out import emit
 from gpuctl.cli.sizes import mebibytes
 
 

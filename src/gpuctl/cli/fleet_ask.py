@@ -10,6 +10,7 @@ import click
 from gpuctl.cli import fleet_options, options
 from gpuctl.cli.failure import Failure
 from gpuctl.cli.host import verbose
+from gpuctl.cli.out import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +123,7 @@ def check(
         from gpuctl.output.fleet_forms import nagios
 
         line, code = nagios(run)
-        click.echo(line)
+        put(line + "\n")
         return code
     _print(run, form, lambda: _check_text(run, wordy=verbose(ctx)))
     return summary.exit_code()
@@ -142,12 +143,12 @@ def _facts_text(run: Run) -> str:
 
 def _print(run: Run, form: str, table: Callable[[], str]) -> None:
     if form == "table":
-        click.echo(table(), nl=False)
+        put(table())
         return
     from gpuctl.output.fleet_forms import pieces
 
     for piece in pieces(run, form):
-        click.echo(piece, nl=False)
+        put(piece)
 
 
 def _ask(ctx: click.Context, question: Question, chosen: list[Target], form: str) -> tuple[Run, Summary]:
@@ -186,7 +187,7 @@ class _Showing:
             line = host_line(entry)
             if line:
                 self._progress.hide()
-                click.echo(line, nl=False)
+                put(line)
         self.progress(summary)
 
     def progress(self, summary: Summary | None = None) -> None:

@@ -12,8 +12,9 @@ from gpuctl.cli import options
 from gpuctl.cli.asking import agree, show
 from gpuctl.cli.failure import Failure
 from gpuctl.cli.fleet_change_options import passwords, shared, wish
-from gpuctl.cli.host import emit, verbose
+from gpuctl.cli.host import verbose
 from gpuctl.cli.interrupted import interruptible
+from gpuctl.cli.out import emit
 from gpuctl.errors import OperatorError
 
 if TYPE_CHECKING:

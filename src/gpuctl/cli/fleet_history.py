@@ -8,7 +8,7 @@ import click
 
 from gpuctl.cli import options
 from gpuctl.cli.failure import Failure
-from gpuctl.cli.host import emit
+from gpuctl.cli.out import emit
 
 
 @click.command("history")

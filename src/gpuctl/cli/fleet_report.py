@@ -9,6 +9,7 @@ import click
 
 from gpuctl.cli import options
 from gpuctl.cli.failure import Failure
+from gpuctl.cli.out import put
 
 if TYPE_CHECKING:
     from gpuctl.fleet.report.model import Snapshot
@@ -37,7 +38,7 @@ def command(run: str | None, files: tuple[str, ...], before: tuple[str, ...], ou
     now, earlier = _snapshots(run, files, before)
     page = render(now, earlier, title=title, made=f"Made by gpuctl {__version__}.")
     _write(Path(output), page)
-    click.echo(f"{output}: {len(now.hosts)} hosts, {len(page.encode()) // 1024 + 1} KiB")
+    put(f"{output}: {len(now.hosts)} hosts, {len(page.encode()) // 1024 + 1} KiB\n")
     return 0
 
 

@@ -10,7 +10,7 @@ import click
 from gpuctl.cli import fleet_options, options
 from gpuctl.cli.asking import agree, show
 from gpuctl.cli.failure import Failure
-from gpuctl.cli.host import emit
+from gpuctl.cli.out import emit
 
 if TYPE_CHECKING:
     from gpuctl.fleet.trust import Shown

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
 import click
 
-from gpuctl.cli import host_show, host_watch, options, streams
+from gpuctl.cli import host_show, host_watch, options
 from gpuctl.cli.engine import ask
-from gpuctl.cli.failure import Failure, unwritten
+from gpuctl.cli.out import emit, put
 
 
 @click.group(name="host", context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,27 +15,6 @@ def group() -> None:
 
     Example: gpuctl host check
     """
-
-
-def emit(document: Any, form: str, table: str) -> None:  # noqa: ANN401 - a JSON value
-    """Print the result: ``table`` for people, the document for programs.
-
-    Where its reader has gone, the exit code still says how it went.
-
-    Raises:
-        Failure: stdout takes no more (exit 1).
-    """
-    if form != "table":
-        from gpuctl.output.documents import render
-
-        table = render(document, form)
-    try:
-        click.echo(table, nl=False)
-    except BrokenPipeError:
-        streams.drop(sys.stdout)
-    except OSError as error:
-        brief, details, resolution = unwritten(error)
-        raise Failure(brief, details=details, resolution=resolution) from error
 
 
 def verbose(ctx: click.Context) -> bool:
@@ -85,7 +61,7 @@ def check(ctx: click.Context, root: str | None, vendors: tuple[str, ...], form: 
     shapes = {"nagios": form == "nagios" or None, "prometheus": form == "prom" or None}
     document, code = ask(ctx, {**request, **shapes})
     if form in ("nagios", "prom"):
-        click.echo(document["line"] if form == "nagios" else document["text"].rstrip("\n"))
+        put((document["line"] if form == "nagios" else document["text"].rstrip("\n")) + "\n")
         return code
     from gpuctl.output.host_tables import check_table
 

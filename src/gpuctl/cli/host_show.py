@@ -35,7 +35,7 @@ def command(
 
     Example: gpuctl host show
     """
-    from gpuctl.cli.host import emit
+    from gpuctl.cli.out import emit
     from gpuctl.output.host_tree import ASCII, LINES, host_tree
 
     if file is None:

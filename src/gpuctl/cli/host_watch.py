@@ -83,7 +83,7 @@ def status(ctx: click.Context, root: str | None, form: str) -> int:
 
     Example: gpuctl host watch status
     """
-    from gpuctl.cli.host import emit
+    from gpuctl.cli.out import emit
 
     document, code = ask(ctx, {"command": "watch", "action": "status", "root": root})
     emit(document, form, _table(document) if form == "table" else "")

@@ -10,7 +10,8 @@ import click
 from gpuctl.cli import books_options, options
 from gpuctl.cli.cloud_options import cloud
 from gpuctl.cli.failure import Failure
-from gpuctl.cli.host import emit, verbose
+from gpuctl.cli.host import verbose
+from gpuctl.cli.out import emit, put
 
 if TYPE_CHECKING:
     from gpuctl.cloud import Cloud
@@ -156,7 +157,7 @@ def audit(
         line, code = nagios_unknown(f"{error.brief} {error.details}")
         text = line + "\n"
     if file is None:
-        click.echo(text, nl=False)
+        put(text)
     else:
         write_text(file, click.unstyle(text))
     return code

@@ -9,7 +9,7 @@ import click
 from gpuctl.cli import books_options, options
 from gpuctl.cli.asking import agree
 from gpuctl.cli.cloud_options import cloud, yes
-from gpuctl.cli.host import emit
+from gpuctl.cli.out import emit
 
 if TYPE_CHECKING:
     from gpuctl.moves.recover.clearing import Clearing, Place

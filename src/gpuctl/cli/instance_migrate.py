@@ -9,7 +9,8 @@ import click
 from gpuctl.cli import books_options, options
 from gpuctl.cli.asking import agree, show
 from gpuctl.cli.cloud_options import cloud, yes
-from gpuctl.cli.host import emit, verbose
+from gpuctl.cli.host import verbose
+from gpuctl.cli.out import emit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

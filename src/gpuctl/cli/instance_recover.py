@@ -11,7 +11,8 @@ from gpuctl.cli import books_options, instance_leftovers, options
 from gpuctl.cli.asking import confirmed, line, there
 from gpuctl.cli.cloud_options import cloud, yes
 from gpuctl.cli.failure import Failure
-from gpuctl.cli.host import emit, verbose
+from gpuctl.cli.host import verbose
+from gpuctl.cli.out import emit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

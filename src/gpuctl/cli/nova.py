@@ -10,7 +10,8 @@ import click
 
 from gpuctl.cli import options
 from gpuctl.cli.failure import Failure
-from gpuctl.cli.host import emit, verbose
+from gpuctl.cli.host import verbose
+from gpuctl.cli.out import emit, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -209,10 +210,10 @@ def configure(
     if form != "table":
         emit(document, form, "")
     elif changed is None or folder is None:
-        click.echo(files_text(document), nl=False)
+        put(files_text(document))
         click.echo(configure_table(document), nl=False, err=True)
     else:
-        click.echo(configure_table(document, folder=folder, changed=changed), nl=False)
+        put(configure_table(document, folder=folder, changed=changed))
     return 0
 
 

@@ -14,8 +14,9 @@ from gpuctl.cli import fleet_options, options
 from gpuctl.cli.asking import agree, confirmed, show, there
 from gpuctl.cli.cloud_options import cloud
 from gpuctl.cli.failure import Failure
-from gpuctl.cli.host import emit, verbose
+from gpuctl.cli.host import verbose
 from gpuctl.cli.interrupted import interruptible
+from gpuctl.cli.out import emit
 from gpuctl.nova.config.layouts import LAYOUTS
 
 if TYPE_CHECKING:

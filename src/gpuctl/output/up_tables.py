@@ -11,7 +11,15 @@ from gpuctl.output.fleet_run_tables import names, plan_table
 from gpuctl.output.table import columns, fold, mark
 
 Document = dict[str, Any]
-_MARKS = {"holds": "pass", "done": "pass", "part": "warn", "waiting": "warn", "failed": "fail", "not-asked": "skip"}
+_MARKS = {
+    "holds": "pass",
+    "done": "pass",
+    "part": "warn",
+    "waiting": "warn",
+    "interrupted": "warn",
+    "failed": "fail",
+    "not-asked": "skip",
+}
 _WORDS = {"holds": "holds already", "not-asked": "not asked for"}
 
 

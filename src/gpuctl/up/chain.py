@@ -22,6 +22,7 @@ from gpuctl.up.phase import (
     FLAVORS,
     GOOD,
     HOLDS,
+    INTERRUPTED,
     NOT_ASKED,
     PART,
     PREPARE,
@@ -104,8 +105,7 @@ class Chain:
         prepare_hosts(self.wish, self.means, planned, self._prepared)
         done = self._prepared
         self._leave(done.left_out())
-        changed, runs = len(done.changes), ", ".join(done.runs)
-        line = f"{changed} hosts changed, {len(done.states) - changed} not (gpuctl fleet history: {runs})"
+        line = done.summary()
         waiting = done.in_state(REBOOT_NEEDED)
         if waiting:
             why = done.stopped or "rebooting was not agreed to"
@@ -169,6 +169,10 @@ class Chain:
         began = time.monotonic()
         try:
             outcome = work()
+        except KeyboardInterrupt:
+            said = (self._prepared.summary(),) if phase == PREPARE and self._prepared.runs else ()
+            self._note(phase, Outcome(INTERRUPTED, said), time.monotonic() - began)
+            raise
         except OperatorError as error:
             lines = (error.brief, *error.details.splitlines())
             outcome = Outcome(FAILED, lines, error.resolution, error.exit_code)

@@ -25,7 +25,8 @@ PART = "part"  # some hosts or flavors did not make it; the chain goes on with t
 WAITING = "waiting"  # for somebody: a reboot, a file to be laid down
 FAILED = "failed"
 NOT_ASKED = "not-asked"  # by an option: --no-smoke
-STATES = (HOLDS, DONE, PART, WAITING, FAILED, NOT_ASKED)
+INTERRUPTED = "interrupted"  # by Ctrl-C: what it had done by then is done
+STATES = (HOLDS, DONE, PART, WAITING, FAILED, NOT_ASKED, INTERRUPTED)
 GOOD = (HOLDS, DONE)
 
 

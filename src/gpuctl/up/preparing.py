@@ -53,6 +53,13 @@ class Prepared:
         """Return the hosts in this state."""
         return [host for host, one in self.states.items() if one.state == state]
 
+    def summary(self) -> str:
+        """Return how many hosts were changed, and where that is written down, in one line."""
+        changed, runs = len(self.changes), ", ".join(self.runs)
+        if not self.states:
+            return f"how far it came on each host: gpuctl fleet history --run {runs}"
+        return f"{changed} hosts changed, {len(self.states) - changed} not (gpuctl fleet history: {runs})"
+
     def left_out(self) -> list[LeftOut]:
         """Return the hosts that did not make it; one that waits for a reboot is not among them."""
         return [_problem(state) for state in self.states.values() if state.state not in (DONE, REBOOT_NEEDED)]

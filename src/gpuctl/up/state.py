@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl import own_state
 from gpuctl.errors import OperatorError
-from gpuctl.up.phase import DONE, Row
+from gpuctl.up.phase import DONE, INTERRUPTED, Row
 from gpuctl.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class State:
         return float(seconds) if isinstance(seconds, (int, float)) else None
 
     def note(self, row: Row) -> None:
-        """What a phase did is on disk; one that found nothing to do leaves what an earlier run noted."""
-        if row.outcome.state != DONE and row.phase in self.phases:
+        """What a phase did is on disk; one that did nothing, or was interrupted, leaves what an earlier run noted."""
+        if row.outcome.state == INTERRUPTED or (row.outcome.state != DONE and row.phase in self.phases):
             return
         self.phases[row.phase] = {
             "state": row.outcome.state,

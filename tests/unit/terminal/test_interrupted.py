@@ -123,4 +123,6 @@ def test_hosts_are_not_rebooted_without_a_yes_and_what_was_done_is_said(answer, 
     trail = (tmp_path / "state/gpuctl/audit.jsonl").read_text().splitlines()[-1]
     assert "/etc/gpuctl/cards" in trail, "the trail has what was changed before the question"
     assert ("interrupted" in trail) == (code == 130)
+    if code == 130:
+        assert "2 hosts changed, 0 not (gpuctl fleet history: " in " ".join(at.text.split())
     at.tidy()

@@ -41,6 +41,20 @@ def test_a_full_disk_below_stdout_is_said_and_the_trail_is_kept(how, sit, cloud,
     at.tidy()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["table", "json", "csv", "nagios"])
+def test_a_fleet_s_answers_that_are_printed_in_pieces(form, sit):
+    """The host refuses the connection: exit code 6, whoever reads it or not; with nagios, UNKNOWN."""
+    asked = ("fleet", "check", "-i", "127.0.0.1,", "--ssh-config", "none", "-f", form)
+    at = sit(None, *asked, stdout="head")
+    assert at.end() == (3 if form == "nagios" else 6)
+    at.tidy()
+    at = sit(None, *asked, stdout="/dev/full")
+    assert at.end() == 1
+    assert "gpuctl: stdout cannot be written: No space left on device\n" in at.text
+    at.tidy()
+
+
 def test_a_full_disk_below_stderr_does_not_change_the_exit_code(sit, cloud):
     assert sit(cloud, "instance", "migrate", "nobody", stderr="/dev/full").end() == 2
 

@@ -111,6 +111,10 @@ def test_killed_after_prepare_the_same_line_goes_on(up, hosts):
     hosts.kill_after = "prepare"
     code, document = up("--reboot")
     assert (code, document["interrupted"]) == (130, True)
+    assert states(document) == {"check": "done", "prepare": "interrupted"}
+    assert document["phases"][-1]["evidence"][0].startswith(
+        "how far it came on each host: gpuctl fleet history --run 2"
+    )
     assert runs_of(hosts) == {"gpu01": 1, "gpu02": 0}
     code, document = up("--reboot")
     assert code == 0, document

@@ -93,7 +93,7 @@ class DrainQueue:
         """Return what may start now."""
         ids = {one.server.id for one in running}
         self.running = {name: one for name, one in self.running.items() if name in ids}
-        if self.brake():
+        if self.waiting and self.brake():
             self.stop("interrupted: no more were started")
         if self.stopped or not self.waiting:
             return []

@@ -106,7 +106,7 @@ def _unshelve(track: Track, sight: Sight) -> Step:
 def _unshelve_again(track: Track, sight: Sight, sent: Sent) -> Step:
     """Asked for in this run, and shelved on no host still: lost, not begun yet, or failed."""
     if not sight.close:
-        return Look("unshelve", "shelved and on no host: did the unshelve fail?")
+        return Look("unshelve", "the unshelve was asked for, and the server is on no host yet")
     action = action_of(track, sent, sight)
     if action is None or action.message != "Error":
         more = _repeat(track, sight, "unshelve", "unshelve")
@@ -172,7 +172,7 @@ def _repeat(track: Track, sight: Sight, name: str, kind: str) -> Step | None:
 def _still_there(track: Track, sight: Sight, server: Server) -> Step:
     """Not shelved after all: the snapshot failed, and the guest is off although Nova says ACTIVE."""
     if not sight.close:
-        return Look("shelve", f"the server is {server.status} again: did the shelve fail?")
+        return Look("shelve", f"the shelve was asked for, and the server is {server.status} yet")
     sent = track.last("shelve")
     action = action_of(track, sent, sight) if sent else None
     if action is None or action.message != "Error":

@@ -86,6 +86,15 @@ def test_the_brake_lets_what_runs_end():
     assert one.stopped.startswith("interrupted")
 
 
+def test_the_brake_stops_nothing_where_nothing_waits():
+    pressed = []
+    one = queue(2, brake=lambda: bool(pressed))
+    first = one.ready([])
+    pressed.append(1)
+    assert one.ready(first) == []
+    assert not one.stopped
+
+
 class Eye:
     def __init__(self, *, gone=(), lost=()):
         self.lost, self.names = lost, gone
