@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gpuctl.fleet.ansible.playbook import Ended
 from gpuctl.up.hosts import HostView
 from gpuctl_host.entry import serve
 from tests.sim import SimHost, worlds
+
+CARDS = "/etc/gpuctl/cards"
 
 
 def request(host: SimHost, **asked: Any) -> tuple[dict[str, Any], int]:
@@ -96,3 +99,17 @@ def event(kind, host, action, result):
 
 def rack(folder, *names, **more):
     return Rack({name: SimHost(worlds.two_gtx1080(), folder / name) for name in names}, **more)
+
+
+def states(document):
+    return {row["phase"]: row["state"] for row in document["phases"]}
+
+
+def changing(hosts):
+    """The plays that were more than a check, with their hosts."""
+    return [(name, names) for name, names, check in hosts.plays if not check]
+
+
+def runs_of(hosts):
+    """How often each host was changed, by its own journal."""
+    return {name: len(list(Path(sim.tree.at("/var/lib/gpuctl/runs")).glob("*"))) for name, sim in hosts.hosts.items()}

@@ -85,3 +85,10 @@ def made(sim: MovesSim, folder: Any, monkeypatch: Any) -> Rig:
 
 def ids(result: Result, status: str) -> set[str]:
     return {one.id for one in result.findings if one.status == status}
+
+
+def clean(rig: Rig) -> None:
+    """All views agree, nothing was confirmed unproven, and no server was moved twice at once."""
+    assert rig.sim.broken() == []
+    assert rig.sim.happened.confirmed_unproven == []
+    assert rig.sim.happened.overlaps == []
