@@ -98,11 +98,15 @@ class Service:
         return versioned(str(said), _ROOTS.get(self.kind, ""))
 
     def newest(self) -> Microversion:
-        """Return the newest microversion that the API says it has: one request.
+        """Return the newest microversion that the API says it has: one request, the first time.
 
         Raises:
             CloudError: it could not be asked, or says nothing of the kind.
         """
+        return self._newest
+
+    @cached_property
+    def _newest(self) -> Microversion:
         body = self.ask("GET", "/", f"ask the {self.kind} API for its version").body
         said = str((body.get("version") or {}).get("version", ""))
         major, dot, minor = said.partition(".")

@@ -51,9 +51,12 @@ class Conduct:
     # ------------------------------------------------------------ looking
 
     def _look(self, one: Running, step: Look) -> None:
-        if not one.track.sent and one.unseen:
-            self._know(one)
-        sight = self.watch.closely(one.track, rows=step.rows)
+        fresh = not one.track.sent and one.unseen
+        sight = self.watch.closely(one.track, rows=step.rows, events=not fresh)
+        if fresh:  # what the server's history is before the move: nothing of it will be taken for ours
+            known = frozenset(record.id for record in sight.migrations)
+            requests = frozenset(action.request for action in sight.actions or ())
+            one.track = replace(one.track, known=known, requests=requests)
         if step.rows:
             one.track = replace(one.track, held=(one.track.held or sight.now) if sight.rows else 0.0)
         if sight.server is not None and sight.server.vm_state == "shelved_offloaded" and sight.server.host is not None:
@@ -61,12 +64,6 @@ class Conduct:
             one.track = replace(one.track, lingered=(first, sight.now))
         self.watch.learn(one.server, sight)
         one.saw(sight)
-
-    def _know(self, one: Running) -> None:
-        """What the server's history is before the move is known: nothing of it will be taken for ours."""
-        migrations = frozenset(record.id for record in self.api.migrations(instance_uuid=one.server))
-        requests = frozenset(action.request for action in self.api.actions(one.server))
-        one.track = replace(one.track, known=migrations, requests=requests)
 
     def _prove(self, one: Running) -> None:
         from gpuctl.moves.proof import prove

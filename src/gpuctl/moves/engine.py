@@ -225,7 +225,9 @@ class Engine:
         if isinstance(step, Wait) and self._watch.quiet(one.server) > self.pace.quiet:
             step = Look(step.kind, step.detail)
         first = isinstance(step, Look) and step.rows and not one.track.held
-        if isinstance(step, Look) and one.looked_ago < self._between_looks(one) and not first:
+        # What was asked for a moment ago has done nothing yet.
+        since = min(one.looked_ago, time.time() - one.track.asked_at)
+        if isinstance(step, Look) and since < self._between_looks(one) and not first:
             step = Wait(step.kind, step.detail)
         return step, sight
 

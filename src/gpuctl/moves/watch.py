@@ -88,12 +88,13 @@ class Watch:
         """Return for how many seconds no poll has said anything of a server."""
         return time.monotonic() - self._heard[server]
 
-    def closely(self, track: Track, *, rows: bool = False) -> Sight:
+    def closely(self, track: Track, *, rows: bool = False, events: bool = True) -> Sight:
         """Return a sight for which server, migrations and actions were all read now; in that order.
 
         Args:
             track: the move.
             rows: read the cards that are the server's as well, last of all.
+            events: read those of the actions that may be the move's; there are none before its first request.
         """
         server = track.move.server.id
         found = self.api.server(server)
@@ -101,7 +102,7 @@ class Watch:
         if found is None:
             return Sight(time.time(), None, tuple(records), close=True, actions=())
         actions = self.api.actions(server)
-        ours = [one for one in actions if one.request not in track.requests][:CLOSEST]
+        ours = [one for one in actions if one.request not in track.requests][:CLOSEST] if events else []
         read = {one.request: self.api.action(server, one.request) or one for one in ours}
         # The actions came last: a server that began something meanwhile is seen by its own record now.
         if found.task_state is None and any(not _over(one) for one in read.values()):
