@@ -17,8 +17,8 @@ from pathlib import Path
 STATE_VARIABLE = "GPUCTL_LAB_STATE"
 SERVICE_VARIABLE = "GPUCTL_LAB_SERVICE"
 
-# Popen objects of this process: polled, so that ended services do not stay as zombies of a long test run.
-_started: list[subprocess.Popen[bytes]] = []
+# What this process started, by lab and service: polled, so that ended services do not stay as zombies of a long test run.
+_started: list[tuple[Path, str, subprocess.Popen[bytes]]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +44,32 @@ def start(state: Path, service: str, command: Command, log: Path) -> None:
     }
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
-        _started.append(
-            subprocess.Popen(
-                command.argv,
-                env=env,
-                cwd=command.cwd or state,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        child = subprocess.Popen(
+            command.argv,
+            env=env,
+            cwd=command.cwd or state,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
+    _started.append((state, service, child))
 
 
 def find(state: Path) -> dict[str, list[int]]:
     """The pids of this lab's live processes, by service."""
-    for child in _started[:]:
-        if child.poll() is not None:
-            _started.remove(child)
+    for one in _started[:]:
+        if one[-1].poll() is not None:
+            _started.remove(one)
+    # Popen returns before the kernel shows the environment of the program that it starts: then it is known from here.
     ours: dict[str, list[int]] = {}
+    for lab, service, child in _started:
+        if lab == state:
+            ours.setdefault(service, []).append(child.pid)
+    known = {child.pid for _, _, child in _started}
     marker = f"{STATE_VARIABLE}={state}".encode()
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
+        if not entry.name.isdigit() or int(entry.name) in known:
             continue
         try:
             environment = (entry / "environ").read_bytes().split(b"\0")
@@ -73,8 +77,8 @@ def find(state: Path) -> dict[str, list[int]]:
             continue  # ended meanwhile, or another user's
         if marker not in environment:
             continue
-        service = next((v for v in environment if v.startswith(SERVICE_VARIABLE.encode() + b"=")), b"=?")
-        ours.setdefault(service.decode().partition("=")[2], []).append(int(entry.name))
+        name = next((v for v in environment if v.startswith(SERVICE_VARIABLE.encode() + b"=")), b"=?")
+        ours.setdefault(name.decode().partition("=")[2], []).append(int(entry.name))
     return ours
 
 

@@ -110,8 +110,8 @@ def test_no_free_card_anywhere(gpuctl: Product, cloud: Lab, tracked: bool, sight
 
 def test_the_alias_is_missing_on_the_destination(gpuctl: Product, cloud: Lab, tracked: bool) -> None:
     server = running(cloud)
-    situations.aliases_gone(cloud)
     try:
+        situations.aliases_gone(cloud)
         answer = migrate(gpuctl, server)
         status, where = shown(cloud, server)
         if tracked:
