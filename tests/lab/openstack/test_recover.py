@@ -5,7 +5,6 @@ Where only the database can repair, the very statements that recover printed are
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -274,6 +273,14 @@ def test_a_record_that_holds_nothing_keeps_no_server_from_moving(gpuctl: Product
     assert [one for one in left if not one.endswith(" is error")] == []
 
 
+def aged(lab: Lab, server: str, seconds: int) -> None:
+    """Nova's books last changed so long ago; nobody need wait for it."""
+    lab.audit()  # what a nova-compute that has just started still writes is written
+    for table, column in (("instances", "uuid"), ("migrations", "instance_uuid")):
+        past = "update nova.{} set updated_at = updated_at - interval %s second where {} = %s"
+        lab.sql(past.format(table, column), seconds, server)
+
+
 def test_a_move_that_nova_dropped_at_a_restart(gpuctl: Product, cloud: Lab, tracked: bool) -> None:
     """At its start nova-compute rolls back what it copied, and leaves record, cards and allocations as they were."""
     server = boot(cloud, "gtx1080:1", HERE)
@@ -288,7 +295,7 @@ def test_a_move_that_nova_dropped_at_a_restart(gpuctl: Product, cloud: Lab, trac
     assert [one["status"] for one in cloud.migrations(server)] == ["migrating"]
     assert hosts_of_rows(cloud, server) == [HERE, THERE]
     assert cloud.allocations(server) != before
-    time.sleep(ABANDONED_S)
+    aged(cloud, server, ABANDONED_S)
     repaired = gpuctl.repair(server)
     assert (repaired.code, repaired.result["state"]) == (0, "done"), repaired.out + repaired.err
     assert cloud.allocations(server) == before
