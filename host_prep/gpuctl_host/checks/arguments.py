@@ -68,6 +68,14 @@ def last(arguments: tuple[Argument, ...], name: str) -> Argument | None:
     return next((item for item in reversed(arguments) if item.name == name), None)
 
 
+def bounces(item: Argument, kernel: tuple[int, ...]) -> bool:
+    """Say whether it is iommu=soft on a kernel (its version; empty: unknown) that then looks for no IOMMU.
+
+    Until Linux 5.17 the search ended there (pci_swiotlb_detect_override, IOMMU_INIT_FINISH); since 5.18 it goes on.
+    """
+    return item.name == "iommu" and "soft" in item.values and kernel < (5, 18)
+
+
 def truthy(value: str | None) -> bool:
     """Say whether the kernel reads ``value`` as a true bool; a bool without a value is true (kstrtobool)."""
     return value is None or value[:2].lower() == "on" or value[:1] in ("1", "y", "Y", "t", "T")

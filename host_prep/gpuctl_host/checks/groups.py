@@ -34,6 +34,13 @@ def gpu_iommu_group(view: View) -> Iterator[Answer]:
             yield skipped(
                 gpu.address, "the GPU's IOMMU group could not be seen", "/sys/kernel/iommu_groups is not there"
             )
+        elif view.facts.iommu.enabled and view.facts.iommu.partial:
+            seen = sum(item.iommu_group is not None for item in view.pci)
+            yield skipped(
+                gpu.address,
+                "the GPU's IOMMU group is not among those that are shown",
+                f"{path} is not there, nor that of most others: {seen} of {len(view.pci)} functions have it",
+            )
         elif view.facts.iommu.enabled:
             fix = "see whether the firmware leaves out this slot or its root port (DMAR's device scopes), and update it"
             yield failed(
@@ -104,8 +111,9 @@ CHECKS = (
         "gpu-iommu-group",
         gpu_iommu_group,
         "Is the GPU in an IOMMU group?",
-        "Fails when the GPU has no group of its own to be given away by.",
-        "The link iommu_group of the GPU.",
+        "Fails when the GPU has no group of its own to be given away by. Skipped where a dump shows the groups of a "
+        "few functions alone.",
+        "The link iommu_group of the GPU; in a dump, how many functions have it.",
         "'On' for the host is not 'on' for each device: a slot can be left out. vfio-pci then answers the bind with "
         "error -22.",
         "Turn the IOMMU on; if only this card is left out, move it or update the firmware.",
@@ -116,7 +124,8 @@ CHECKS = (
         group_viable,
         "Would VFIO take the group?",
         "Fails when an endpoint in the GPU's group is bound to a host driver, be it the card's own audio. Bridges, "
-        "driverless functions, VFIO drivers and pci-stub do no harm.",
+        "driverless functions, VFIO drivers and pci-stub do no harm; a host or ISA bridge with a driver is an "
+        "endpoint to VFIO.",
         "The members of /sys/kernel/iommu_groups/N/devices and the driver of each.",
         "QEMU answers with 'group N is not viable' and the guest does not start.",
         "Bind or remove the card's own functions with gpuctl; for anybody else's, choose another slot.",

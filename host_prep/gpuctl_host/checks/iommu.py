@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from gpuctl_host.checks import advice, arguments
 from gpuctl_host.checks.answer import HOST, Answer, Check, failed, passed, skipped, warned
+from gpuctl_host.checks.kernels import version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gpuctl_host.checks.arguments import Argument
     from gpuctl_host.checks.view import View
 
 _OFF = {"intel_iommu": "off", "amd_iommu": "off", "iommu": "off"}
@@ -52,10 +54,18 @@ def iommu_enabled(view: View) -> Iterator[Answer]:
         )
 
 
+def _turns_off(view: View, item: Argument) -> bool:
+    return (
+        item.name == "noiommu"
+        or _OFF.get(item.name) in item.values
+        or arguments.bounces(item, version(view.facts.kernel.release))
+    )
+
+
 def _how_on(view: View) -> str:
     """The one thing that turns it on: which depends on what keeps it off."""
     iommu, cpu = view.facts.iommu, view.facts.system.cpu_vendor or ""
-    off = next((item for item in view.running if item.name == "noiommu" or _OFF.get(item.name) in item.values), None)
+    off = next((item for item in view.running if _turns_off(view, item)), None)
     if off:
         return advice.drop_argument(view, off.text)
     if view.facts.system.dom0:
@@ -76,8 +86,8 @@ def _how_on(view: View) -> str:
     if iommu.firmware_tables == ():
         return f"turn on in the firmware: {advice.knob(view, 'iommu')}"
     intel = "Intel" in cpu or "DMAR" in (iommu.firmware_tables or ()) or iommu.kind == "intel-vtd"
-    asked = arguments.last(view.running, "intel_iommu")
-    if intel and not (asked and "on" in asked.values):
+    asked = any(item.name == "intel_iommu" and "on" in item.values for item in view.running)
+    if intel and not asked:
         return advice.add_argument(view, "intel_iommu=on")
     if view.log("DMAR:", "failure", limit=1):
         return "bring the machine's firmware up to date, or boot a kernel that bears with its table: see iommu-firmware"

@@ -16,14 +16,23 @@ if TYPE_CHECKING:
 # "kvm: disabled by bios", "x86/cpu: VMX (outside TXT) disabled by BIOS"; since Linux 6.3 also "kvm_amd: SVM disabled
 # (by BIOS) in MSR_VM_CR on CPU 0" and "kvm_intel: VMX not enabled (by BIOS) in MSR_IA32_FEAT_CTL on CPU 0".
 _CPU_OFF = re.compile(r"(kvm|VMX|SVM).*(disabled|not enabled) (by bios|\(by BIOS\))", re.IGNORECASE)
+# Both modules may be tried: "kvm: no hardware support for 'kvm_intel'", since Linux 6.3 "kvm_amd: SVM not supported by
+# CPU 0, ..."; that of the other maker's processor says nothing.
+_CPU_LACKS = re.compile(
+    r"no hardware support for '(kvm_intel|kvm_amd)'|^(kvm_intel|kvm_amd): (?:VMX|SVM) not supported"
+)
+_MODULES = {"GenuineIntel": "kvm_intel", "AuthenticAMD": "kvm_amd", "HygonGenuine": "kvm_amd"}
 # What it prints of a table that it has read: proof that there is one, though the tables were not seen.
 _READ = re.compile(
     r"^(DMAR: (Host address width|DRHD base|RMRR base|ATSR flags|dmar\d+: reg_base_addr)"
+    r"|dmar: (Host address width|DRHD base|RMRR base|ATSR flags|IOMMU \d+: reg_base_addr)"  # until Linux 4.1
     r"|(pci \S+: )?AMD-Vi: (Found IOMMU|IOMMU performance counters)|ACPI: IORT: SMMU-v3)"
 )
-# The kernel gave the table up (drivers/iommu/intel/dmar.c, drivers/iommu/amd/init.c).
+# The kernel gave the table up (drivers/iommu/intel/dmar.c, drivers/iommu/amd/init.c). "BIOS is broken; bad RMRR" is no
+# such word: it goes on without that region.
 _GIVEN_UP = re.compile(
-    r"(DMAR|AMD-Vi|IVRS|IORT).*(table failure|BIOS is broken|returns all ones|[Cc]hecksum|failed to pars)"
+    r"(DMAR|AMD-Vi|IVRS|IORT).*(table failure|BIOS is broken(?!; bad RMRR)|returns all ones|[Cc]hecksum|failed to pars)"
+    r"|BIOS is broken; DMAR"
 )
 # It complained; what that means, the groups tell.
 _COMPLAINT = re.compile(
@@ -46,7 +55,7 @@ def cpu_virtualization(view: View) -> Iterator[Answer]:
             HOST, "Xen keeps the processor's virtualization to itself", "this is Xen's dom0: its flags show none"
         )
         return
-    off = next((line for line in view.log_lines if _CPU_OFF.search(line)), None)
+    off = next((line for line in view.log_lines if _CPU_OFF.search(line) or _lacks(view, line)), None)
     loaded = bool({"kvm_intel", "kvm_amd"} & set(view.facts.kernel.modules or ()))
     if system.cpu_virtualization and not (off and not loaded):
         yield passed(
@@ -67,6 +76,12 @@ def cpu_virtualization(view: View) -> Iterator[Answer]:
         yield failed(HOST, "the processor's virtualization is off", f"/proc/cpuinfo: {seen}{why}", fix)
 
 
+def _lacks(view: View, line: str) -> bool:
+    """Whether KVM said of this maker's processor that it has no virtualization."""
+    found = _CPU_LACKS.search(line)
+    return found is not None and (found[1] or found[2]) == _MODULES.get(view.facts.system.cpu_vendor or "")
+
+
 def iommu_firmware(view: View) -> Iterator[Answer]:
     """The firmware describes an IOMMU, and the kernel can read what it says."""
     iommu = view.facts.iommu
@@ -83,8 +98,10 @@ def iommu_firmware(view: View) -> Iterator[Answer]:
             f"{seen}; kernel log: {complaint or given_up}",
             f"bring the firmware of {_machine(view)} up to date, or boot a kernel that bears with this table",
         )
-    elif complaint and iommu.enabled is not None:
+    elif complaint:
         works = f"{iommu.groups} IOMMU groups" if iommu.enabled else "no IOMMU group"
+        if iommu.enabled is None:
+            works = "whether the IOMMU works in spite of it could not be seen"
         yield warned(
             HOST,
             "the kernel found a fault in the firmware's IOMMU table",
@@ -133,7 +150,8 @@ CHECKS = (
         "Does the processor offer virtualization?",
         "Fails when neither vmx nor svm is there, or the firmware switched it off. Skipped on other architectures "
         "than x86.",
-        "The flags in /proc/cpuinfo; whether kvm_intel or kvm_amd is loaded where the log says 'disabled by BIOS'.",
+        "The flags in /proc/cpuinfo; whether kvm_intel or kvm_amd is loaded where the log says 'disabled by BIOS' or "
+        "'not supported'.",
         "Without it no guest runs with KVM, whatever the IOMMU does. It is a question of its own: a missing flag "
         "says nothing about the IOMMU.",
         "Turn on VT-x or SVM in the firmware, then switch the machine off and on.",

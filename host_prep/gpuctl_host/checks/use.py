@@ -102,8 +102,8 @@ CHECKS = (
         "Who has the NVSwitches?",
         "Warns when NVSwitches are present, with or without a GPU in sight; passes with a model chosen: all to the "
         "guest, or shared.",
-        "NVIDIA functions of class 0680, their drivers and groups; whether Fabric Manager is installed. Its "
-        "FABRIC_MODE is not read.",
+        "NVIDIA functions of class 0680 (less the Ethernet of its old chipsets), their drivers and groups; whether "
+        "Fabric Manager is installed. Its FABRIC_MODE is not read.",
         "Without somebody who runs the fabric CUDA fails in the guest (cuInit 802). The switches often share one "
         "IOMMU group: they go together.",
         "Choose: all switches with all GPUs to one guest, or switches with Fabric Manager on the host.",

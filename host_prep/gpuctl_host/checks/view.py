@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 _HARMLESS = ("pci_stub", "pciback", "xen_pciback", "pcieport")
 # Its name has vfio in it, yet it serves mediated devices: it never gives the card itself to a guest.
 _NO_PASSTHROUGH = ("nvidia_vgpu_vfio", "vfio_mdev", "vfio_pci_core")
+# Bridges by class alone: host, ISA, EISA, MicroChannel, other (PCI Code and ID Assignment Specification)
+_PLAIN_HEADER = ("0600", "0601", "0602", "0603", "0680")
 
 # Words that stand in every log line which a check quotes.
 _TELLING = (
     *(
         "DMAR",
+        "dmar: ",
         "AMD-Vi",
         "IVRS",
         "IORT",
@@ -27,11 +30,13 @@ _TELLING = (
         "emapping",
         "disabled by",
         "(by BIOS)",
+        "no hardware support for",
+        "not supported by CPU",
         "giving up",
         "ACS overrides",
         "pcie_acs_override",
     ),
-    *("vfio", "reserve [", "no space for", "failed to assign", "change power state", "reset"),
+    *("vfio", "reserve [", "no space", "failed to assign", " is 0M @ ", "change power state", "reset"),
 )
 _LINES_MAX = 2000
 
@@ -121,8 +126,16 @@ class View:
                     yield rule, option
 
     def is_bridge(self, function: PciFunction) -> bool:
-        """Say whether it is a bridge to VFIO; an NVSwitch has a bridge's class, and is none."""
-        return function.address not in self.nvswitches and (function.is_bridge or function.driver == "pcieport")
+        """Say whether it is a bridge to VFIO, which goes by the header: an NVSwitch has a bridge's class, and is none.
+
+        Where the header is not shown, a host or ISA bridge that a driver of the host has (ie31200_edac, lpc_ich) is
+        none either: those have the header of any device.
+        """
+        if function.address in self.nvswitches:
+            return False
+        if function.header_type is None and function.base_class in _PLAIN_HEADER and self.host_driver(function):
+            return False
+        return function.is_bridge or function.driver == "pcieport"
 
     def host_driver(self, function: PciFunction) -> str | None:
         """Return the driver that keeps ``function`` for the host; None if VFIO, pci-stub or nobody has it."""

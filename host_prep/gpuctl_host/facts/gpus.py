@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 GPU_CLASSES = frozenset(("0300", "0302", "0380", "1200"))  # VGA, 3D, other display, processing accelerator
 NVIDIA, INTEL = "10de", "8086"
+_NFORCE_END = 0x1000  # NVIDIA's chipsets have ids below, and so has no switch
 
 # The console of a management controller, or of the hypervisor that this host is a guest of: never a GPU to hand on.
 _CONSOLE_VENDORS = frozenset(("1a03", "1414"))  # ASPEED, Hyper-V
@@ -60,8 +61,14 @@ def is_gpu(function: PciFunction, vendors: Collection[str | None]) -> bool:
 
 
 def is_nvswitch(function: PciFunction) -> bool:
-    """Say whether it is an NVSwitch: NVIDIA's, class 0680, and no bridge in its header (the DGX-1's 1ac1 count)."""
-    return function.vendor_id == NVIDIA and function.base_class == "0680"
+    """Say whether it is an NVSwitch: NVIDIA's, class 0680 (the DGX-1's 1ac1 count).
+
+    The Ethernet controllers of NVIDIA's old chipsets (nForce: CK804 to MCP79) have that class too; their ids end below
+    1000, where those of the switches (1ac0, 1af1, 22a3, ...) have not begun.
+    """
+    if function.vendor_id != NVIDIA or function.base_class != "0680":
+        return False
+    return function.device_id is None or int(function.device_id, 16) >= _NFORCE_END
 
 
 def card_functions(

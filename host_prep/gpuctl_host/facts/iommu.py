@@ -10,6 +10,7 @@ from gpuctl_host.facts.model import Iommu
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gpuctl_host.facts.model import PciFunction
     from gpuctl_host.host import Host
 
 GROUPS = "/sys/kernel/iommu_groups"
@@ -19,6 +20,12 @@ _KINDS = (("dmar", "intel-vtd"), ("ivhd", "amd-vi"), ("smmu", "arm-smmu"), ("arm
 # Xen keeps the DMAR to itself: its dom0 finds the table renamed (xen/drivers/passthrough/vtd/dmar.c, acpi_dmar_zap).
 _TABLE_NAMES = ("DMAR", "IVRS", "IORT", "VIOT", "XMAR")
 _KIND_OF_TABLE = {"DMAR": "intel-vtd", "IVRS": "amd-vi", "IORT": "arm-smmu"}
+# drivers/iommu/intel/iommu.c (before Linux 4.2 as PCI-DMA:), drivers/iommu/amd/init.c
+_AT_WORK = (
+    (": Intel(R) Virtualization Technology for Directed I/O", "intel-vtd"),
+    ("AMD-Vi: Found IOMMU ", "amd-vi"),
+    ("AMD-Vi: Interrupt remapping enabled", "amd-vi"),
+)
 # Where a table lies, as drivers/acpi/tables.c prints it (before Linux 4.5 without the 0x), and that it is kept
 # (since 5.12). Tables that are loaded later are printed alike: only a list that began at the root table is whole.
 _LISTED = re.compile(r"ACPI: ([A-Z0-9]{4}) (?:0x)?[0-9A-Fa-f]{6,16}\b|ACPI: Reserving ([A-Z0-9]{4}) table memory")
@@ -36,6 +43,7 @@ _REMAPPING_ON = (
 _REMAPPING_OFF = (
     "interrupt remapping will be disabled",
     "interrupt remapping is being disabled",
+    "this system bios has enabled interrupt remapping",  # the first of that message's five lines, all that grep shows
     "interrupt remapping disabled",
     "irq remapping is disabled",
     "irq remapping disabled",
@@ -57,7 +65,7 @@ def read_iommu(host: Host, *, log: Sequence[str] | None, cmdline: Iterable[str] 
     tables = _firmware_tables(host, log)
     return Iommu(
         enabled=None if groups is None else any(_is_real(host, name) for name in names),
-        kind=_kind(units) if units or not groups else _kind_by_table(tables),
+        kind=_kind(units) if units or not groups else _kind_by_table(tables) or _kind_by_log(log),
         firmware_tables=tables,
         interrupt_remapping=_interrupt_remapping(host, log, cmdline),
         groups=groups,
@@ -86,6 +94,15 @@ def reserved_regions(host: Host, groups: Iterable[int]) -> tuple[tuple[tuple[int
     return tuple(found), tuple(seen)
 
 
+def groups_in_part(host: Host, pci: Sequence[PciFunction]) -> bool:
+    """Say whether the groups of most functions are just not told, as in a dump of a few of them.
+
+    A folder with `uevent` is a real kernel's, so that what is missing there is meant.
+    """
+    grouped = sum(item.iommu_group is not None for item in pci)
+    return 0 < grouped < len(pci) - grouped and not any(host.exists(f"{item.path}/uevent") for item in pci[:1])
+
+
 def _is_real(host: Host, group: str) -> bool:
     """Whether an IOMMU is behind a group: VFIO makes some without, where enable_unsafe_noiommu_mode is set."""
     return host.word(f"{GROUPS}/{group}/name") != "vfio-noiommu"
@@ -104,6 +121,12 @@ def _kind_by_table(tables: Iterable[str] | None) -> str | None:
     """What the groups of this host must come from: the one table there is, where the units are not shown."""
     kinds = [_KIND_OF_TABLE[name] for name in tables or () if name in _KIND_OF_TABLE]
     return kinds[0] if len(kinds) == 1 else None
+
+
+def _kind_by_log(log: Sequence[str] | None) -> str | None:
+    """What a driver said once it had its units running, where neither these nor the one table are shown."""
+    kinds = {kind for line in log or () for words, kind in _AT_WORK if words in line}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def _firmware_tables(host: Host, log: Sequence[str] | None) -> tuple[str, ...] | None:

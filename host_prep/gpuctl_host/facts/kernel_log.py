@@ -17,10 +17,11 @@ _BYTES_MAX = 8 << 20
 # "<6>[    0.123456][    T1] text", and syslog's or journalctl's own start before it; dmesg's other forms: -d (with the
 # time since the line before), -e ("[Oct15 16:04]", then "[  +0.000003]") and -T ("[Wed Oct 15 16:04:04 2025]")
 _STAMP = re.compile(
-    r"^(?:(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT\S{1,40}) \S{1,255} kernel: )?(?:<\d{1,3}>)?"
+    r"^(?:(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}(?:\.\d{1,9})?|\d{4}-\d\d-\d\dT\S{1,40}) \S{1,255} kernel: )?(?:<\d{1,3}>)?"
     r"(?:\[(?: {0,12}\d+\.\d+(?: <[ \d.]{1,20}>)?| {0,12}[+<] {0,12}\d+\.\d+>?"
     r"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} ?[ \d]\d [\d:]{5,8}(?: \d{4})?)\] ?)?(?:\[ *[TC]\d+\] ?)?"
 )
+_JOURNAL = re.compile(r"(?:[\w.-]{1,64} )?kernel: ")  # journalctl -o short-monotonic, behind the stamp
 _ISO = re.compile(r"^\d{4}-\d\d-\d\dT[\d:,.+-]+Z? ")  # dmesg --time-format iso
 
 
@@ -44,7 +45,9 @@ def strip_stamp(line: str) -> str:
     if line.startswith("["):  # by far the most common form, and thousands of them
         stamp, _, rest = line[1:].partition("]")
         if stamp.strip().replace(".", "", 1).isdigit() and not rest.startswith("["):
-            return rest.strip()
+            rest = rest.strip()
+            found = _JOURNAL.match(rest) if "kernel: " in rest else None
+            return rest[found.end() :] if found else rest
     line = _ISO.sub("", line, count=1)
     return line[_matched(line) :].strip()
 

@@ -68,6 +68,7 @@ class Iommu:
     units: tuple[str, ...]  # names in /sys/class/iommu
     reserved_direct: tuple[tuple[int, str], ...]  # (group, "start end") of non-relaxable `direct` regions
     reserved_seen: tuple[int, ...] = ()  # GPUs' groups whose reserved regions could be read
+    partial: bool = False  # only some groups are shown: a function without one may have one
 
 
 # ---------------------------------------------------------------- PCI

@@ -10,7 +10,7 @@ from gpuctl_host.facts import gpus as cards
 from gpuctl_host.facts.foreign import read_foreign
 from gpuctl_host.facts.holders import read_holders
 from gpuctl_host.facts.iomem import read_iomem
-from gpuctl_host.facts.iommu import read_iommu, reserved_regions
+from gpuctl_host.facts.iommu import groups_in_part, read_iommu, reserved_regions
 from gpuctl_host.facts.kernel import read_kernel
 from gpuctl_host.facts.learned import read_learned
 from gpuctl_host.facts.managed import managed_files
@@ -52,13 +52,14 @@ def read_facts(host: Host, vendors: Sequence[str] = ("10de",), *, deep: bool = F
     iommu = read_iommu(host, log=kernel.log, cmdline=kernel.cmdline)
     groups = [gpu.pci.iommu_group for gpu in found if gpu.pci.iommu_group is not None]
     reserved, reserved_seen = reserved_regions(host, groups)
+    partial = groups_in_part(host, pci or ())
     return Facts(
         host=host_name(host),
         collected_at=host.now().isoformat(timespec="seconds").replace("+00:00", "Z"),
         vendors=vendors,
         system=read_system(host, kernel, pci=pci, learned=learned),
         kernel=kernel,
-        iommu=changed(iommu, reserved_direct=reserved, reserved_seen=reserved_seen),
+        iommu=changed(iommu, reserved_direct=reserved, reserved_seen=reserved_seen, partial=partial),
         boot=boot,
         software=read_software(host, kernel, learned),
         pci=pci,

@@ -51,8 +51,12 @@ _EMULATED = (
     ("80ee:", "oracle"),
     ("5853:0001", "xen"),
     ("1414:5353", "microsoft"),
+    ("1234:1111", "qemu"),  # its standard VGA; Xen's guests have it too, beside the device above
 )
+_QEMU_SUBSYSTEM = ("1af4", "1100")  # of every device that QEMU emulates after a real one
 _ARCH_ENDINGS = ("x86_64", "aarch64", "ppc64le", "s390x", "riscv64")
+# drivers/xen/xen-acpi-processor.c and mcelog.c, and drivers/acpi/tables.c of the renamed table
+_DOM0_WORDS = ("xen_acpi_processor: ", "xen-acpi-processor: ", "xen_mcelog: ", "ACPI: XMAR ")
 # What only arm64's kernel prints (arch/arm64/kernel/setup.c, all ten digits; its server boards' IOMMU)
 _ARM64_WORDS = ("Booting Linux on physical CPU 0x0000", "arm-smmu-v3 ")
 
@@ -82,7 +86,7 @@ def read_system(
         distribution_version=os_release.get("VERSION_ID"),
         boot_id=host.word("/proc/sys/kernel/random/boot_id"),
         numa=read_nodes(host),
-        dom0=_dom0(host, pci),
+        dom0=_dom0(host, kernel.log, pci),
     )
 
 
@@ -138,10 +142,17 @@ def _hypervisor(host: Host, flags: Sequence[str] | None, dmi: str, log: Sequence
     return named if named in ("qemu", "kvm", "vmware", "xen", "oracle", "bochs") else None
 
 
-def _dom0(host: Host, pci: Sequence[PciFunction] | None) -> bool:
-    """Whether this is Xen's dom0, as Xen itself says it, else by the driver that only a dom0 lends devices with."""
+def _dom0(host: Host, log: Sequence[str] | None, pci: Sequence[PciFunction] | None) -> bool:
+    """Whether this is Xen's dom0, as Xen itself says it, else by what only a dom0 has.
+
+    That is the driver that it lends devices with, a DMAR table renamed, or a word of drivers that work nowhere else.
+    """
     said = host.word("/proc/xen/capabilities")
-    return "control_d" in said if said is not None else any(item.driver == "pciback" for item in pci or ())
+    if said is not None:
+        return "control_d" in said
+    if any(item.driver == "pciback" for item in pci or ()) or host.exists("/sys/firmware/acpi/tables/XMAR"):
+        return True
+    return any(line.startswith(_DOM0_WORDS) for line in log or ())
 
 
 def _emulator(flags: Sequence[str] | None, pci: Sequence[PciFunction] | None) -> str | None:
@@ -149,7 +160,10 @@ def _emulator(flags: Sequence[str] | None, pci: Sequence[PciFunction] | None) ->
     if flags is not None:
         return None
     names = [f"{item.vendor_id}:{item.device_id}" for item in pci or ()]
-    return next((kind for start, kind in _EMULATED if any(name.startswith(start) for name in names)), None)
+    named = next((kind for start, kind in _EMULATED if any(name.startswith(start) for name in names)), None)
+    if named is None and any((item.subsystem_vendor, item.subsystem_device) == _QEMU_SUBSYSTEM for item in pci or ()):
+        return "qemu"
+    return named
 
 
 def _arch(host: Host, kernel: Kernel, cpu: dict[str, str], flags: Sequence[str] | None) -> str | None:
@@ -169,7 +183,11 @@ def _arch(host: Host, kernel: Kernel, cpu: dict[str, str], flags: Sequence[str] 
         return "x86_64"
     if "CPU implementer" in cpu:
         return "aarch64" if cpu.get("CPU architecture") == "8" else "arm"
-    return "aarch64" if any(line.startswith(_ARM64_WORDS) for line in kernel.log or ()) else None
+    if any(line.startswith(_ARM64_WORDS) for line in kernel.log or ()):
+        return "aarch64"
+    units = host.names("/sys/class/iommu")  # ARM's own IOMMU, and the table that is about it
+    arm = host.exists("/sys/firmware/acpi/tables/IORT") or any(unit.startswith("smmu3") for unit in units)
+    return "aarch64" if arm else None
 
 
 def _device_tree(host: Host) -> str | None:

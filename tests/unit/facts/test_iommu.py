@@ -36,6 +36,24 @@ def test_the_kind_is_by_the_units_name(tree: Tree, unit: str, kind: str | None) 
 
 
 @pytest.mark.parametrize(
+    ("lines", "groups", "kind"),
+    [
+        ("DMAR: Intel(R) Virtualization Technology for Directed I/O\n", True, "intel-vtd"),
+        ("PCI-DMA: Intel(R) Virtualization Technology for Directed I/O\n", True, "intel-vtd"),
+        ("AMD-Vi: Found IOMMU at 0000:00:00.2 cap 0x40\n", True, "amd-vi"),
+        ("pci 0000:00:00.2: AMD-Vi: Found IOMMU cap 0x40\nAMD-Vi: Interrupt remapping enabled\n", True, "amd-vi"),
+        ("AMD-Vi: Found IOMMU at 0000:00:00.2 cap 0x40\n", False, None),
+        (_NOISE, True, None),
+    ],
+)
+def test_the_kind_is_by_what_its_driver_said_at_work(tree: Tree, lines: str, groups: bool, kind: str | None) -> None:
+    tree.write("/var/log/dmesg", lines)
+    if groups:
+        gtx1080(tree)
+    assert tree.facts().iommu.kind == kind
+
+
+@pytest.mark.parametrize(
     ("tables", "units", "groups", "kind"),
     [
         (("DMAR",), (), True, "intel-vtd"),

@@ -39,6 +39,10 @@ def test_an_open_quote_ends_with_the_line(tree: Tree) -> None:
     [
         ("[    0.123456] foo", "foo"),
         ("[    0.1] [drm] foo", "[drm] foo"),
+        ("[    0.739359] kernel: AMD-Vi: foo", "AMD-Vi: foo"),
+        ("[    0.739359] pve-1.lan kernel: AMD-Vi: foo", "AMD-Vi: foo"),
+        ("[    0.739359] the kernel said kernel: foo", "the kernel said kernel: foo"),
+        ("Feb 05 08:37:32.229754 ryzen kernel: AMD-Vi: foo", "AMD-Vi: foo"),
         ("[drm] foo", "[drm] foo"),
         ("<6>[    1.2][    T1] foo", "foo"),
         ("May 18 17:09:35 box kernel: [    0.1] DMAR: on", "DMAR: on"),
@@ -177,6 +181,16 @@ def test_arm64_by_its_log(tree: Tree, line: str, arch: str | None) -> None:
     assert tree.facts().system.arch == arch
 
 
+@pytest.mark.parametrize("path", ["/sys/class/iommu/smmu3.0x0000000009050000", "/sys/firmware/acpi/tables/IORT"])
+def test_arm64_by_its_iommu(tree: Tree, path: str) -> None:
+    assert tree.folder(path).facts().system.arch == "aarch64"
+
+
+@pytest.mark.parametrize("path", ["/sys/class/iommu/dmar0", "/sys/firmware/acpi/tables/DMAR"])
+def test_no_architecture_by_intels_iommu(tree: Tree, path: str) -> None:
+    assert tree.folder(path).facts().system.arch is None
+
+
 @pytest.mark.parametrize(
     ("ids", "flags", "hypervisor"),
     [
@@ -185,6 +199,7 @@ def test_arm64_by_its_log(tree: Tree, line: str, arch: str | None) -> None:
         ("1414:5353", "", "microsoft"),
         ("1414:00ba", "", None),  # a network card that bare metal has too
         ("1af4:1041", "", None),
+        ("1234:1111", "", "qemu"),
         ("1b36:000c", "flags : lm vmx\n", None),  # the processor says that it is no guest
     ],
 )
@@ -192,6 +207,17 @@ def test_a_guest_by_its_devices(tree: Tree, ids: str, flags: str, hypervisor: st
     tree.function("0000:00:02.0", ids, "060400")
     tree.write("/proc/cpuinfo", f"vendor_id : GenuineIntel\n{flags}")
     assert tree.facts().system.hypervisor == hypervisor
+
+
+def test_a_guest_by_the_subsystem_of_its_devices(tree: Tree) -> None:
+    tree.function("0000:00:00.0", "8086:29c0", "060000", subsystem="1af4:1100")
+    assert tree.facts().system.hypervisor == "qemu"
+
+
+def test_a_guest_of_xens_has_qemus_screen_too(tree: Tree) -> None:
+    tree.function("0000:00:02.0", "1234:1111", "030000")
+    tree.function("0000:00:03.0", "5853:0001", "ff8000")
+    assert tree.facts().system.hypervisor == "xen"
 
 
 def test_versions_from_the_package_data_base(tree: Tree) -> None:
