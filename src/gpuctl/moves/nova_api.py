@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gpuctl.cloud import Microversion, Service
-from gpuctl.moves.errors import Ambiguous, NoSuchServer
+from gpuctl.moves.errors import Ambiguous, CellSilent, NoSuchServer
 from gpuctl.moves.model import Action, Compute, Event, Fault, Migration, Server
 
 NEWEST = (2, 96)
@@ -52,11 +52,20 @@ class NovaApi:
         return [read_server(one) for one in self._pages("/servers/detail", "servers", {"all_tenants": "1", **query})]
 
     def server(self, server: str) -> Server | None:
-        """Return one server by its id; None where there is none."""
+        """Return one server by its id; None where there is none.
+
+        Raises:
+            CellSilent: there is one, and its cell's database does not answer: nothing else is known of it (2.69).
+        """
         answer = self.service.ask(
             "GET", f"/servers/{server}", f"read server {server}", version=self.version, accept=(404,)
         )
-        return None if answer.status == 404 else read_server(answer.body["server"])
+        if answer.status == 404:
+            return None
+        said = answer.body["server"]
+        if said.get("status") == "UNKNOWN" and "name" not in said:
+            raise CellSilent(f"the cell of server {server}")
+        return read_server(said)
 
     def find(self, said: str) -> Server:
         """Return the one server of this id or name.
@@ -175,13 +184,13 @@ class NovaApi:
             last = str(body[key][-1][marker])
 
     def _offset_pages(self, path: str, key: str) -> Iterator[dict[str, Any]]:
-        """Yield every entry of a list that Nova pages by offset (server groups)."""
+        """Yield every entry of a list that Nova pages by offset (server groups).
+
+        A page may be shorter than asked for ([api] max_limit), and says nothing of a next one: an empty one ends it.
+        """
         offset = 0
-        while True:
-            page = self._ask("GET", f"{path}&limit={PAGE}&offset={offset}", f"list the {key}")[key]
+        while page := self._ask("GET", f"{path}&limit={PAGE}&offset={offset}", f"list the {key}")[key]:
             yield from page
-            if len(page) < PAGE:
-                return
             offset += len(page)
 
 
@@ -271,7 +280,9 @@ def _read_event(said: Mapping[str, Any]) -> Event:
 
 
 def read_compute(said: Mapping[str, Any]) -> Compute:
-    """Return Nova's document of a compute service as a record."""
+    """Return Nova's document of a compute service as a record; of a silent cell's it is the host alone."""
+    if "state" not in said:
+        return Compute("", said["host"], enabled=False, up=False, silent=True)
     return Compute(
         id=str(said["id"]),
         host=said["host"],

@@ -31,7 +31,11 @@ def base(world: World, server: Server, host: Host) -> dict[str, Amounts]:
 
 def of_cards(world: World, host: Host, cards: list[Card]) -> dict[str, Amounts]:
     """What Placement holds for these cards: nothing where it does not track them."""
-    return {world.provider_of(host, card): {card.kind.resource: 1} for card in cards} if world.tracking else {}
+    found: dict[str, Amounts] = {}
+    for card in cards if world.tracking else ():
+        held = found.setdefault(world.provider_of(host, card), {card.kind.resource: 0})
+        held[card.kind.resource] += 1
+    return found
 
 
 def hold(world: World, server: Server, host: Host, cards: list[Card]) -> None:

@@ -17,7 +17,8 @@ _UP = "Unable to force up host {host} as `done` evacuation migration records rem
 def migrations(world: World, query: Query, version: Version) -> dict[str, Any]:
     """/os-migrations."""
     want = {key: values[0] for key, values in query.items()}
-    found = list(reversed(world.migrations))
+    found = [one for one in reversed(world.migrations) if world.hosts[one.source].cell not in world.silent]
+    found.sort(key=lambda one: one.created, reverse=True)
     if "changes-since" in want:
         found = [one for one in found if int(one.updated) >= int(since(want["changes-since"]))]
     checks = {
@@ -34,7 +35,7 @@ def migrations(world: World, query: Query, version: Version) -> dict[str, Any]:
         found = [one for one in found if want["host"] in {one.source, one.dest}]
     if version < (2, 59):
         return {"migrations": [views.migration(world, one, version) for one in found]}
-    shown, more = page(found, query, "uuid", "Migration")
+    shown, more = page(found, query, "uuid", "Migration", world.most)
     answer: dict[str, Any] = {"migrations": [views.migration(world, one, version) for one in shown]}
     if more:
         answer["migrations_links"] = [{"rel": "next", "href": f"http://somewhere/else?marker={shown[-1].uuid}"}]
@@ -51,7 +52,9 @@ def services(world: World, method: str, rest: list[str], query: Query, body: Any
             raise Answer(404, f"Service {rest[0]} could not be found.")
         _change(world, host, body)
         return {"service": views.service(world, host)}
-    found = [views.service(world, one) for one in world.hosts.values()]
+    found = [
+        views.service(world, one) for one in world.hosts.values() if version >= (2, 69) or one.cell not in world.silent
+    ]
     for place, binary in enumerate(("nova-conductor", "nova-scheduler")):
         now = world.clock.stamp(zone=".000000")
         found.append({"id": f"00000000-0000-0000-0000-00000000000{place}", "binary": binary, "host": "control", "state": "up", "status": "enabled",
@@ -82,6 +85,7 @@ def _change_by_name(world: World, verb: str, body: dict[str, Any]) -> dict[str, 
 
 
 def _change(world: World, host: Host, body: dict[str, Any]) -> None:
+    host.wrote = world.clock.now
     if body.get("disabled_reason") and body.get("status", "disabled") != "disabled":
         raise Answer(400, "Specifying disabled_reason is only allowed if status is disabled.")
     if (
@@ -110,7 +114,7 @@ def hypervisors(world: World, rest: list[str], query: Query, version: Version) -
             raise Answer(404, f"Compute host {rest[0]} could not be found.")
         return {"hypervisor": views.hypervisor(world, host, version, servers=with_servers)}
     wish = query.get("hypervisor_hostname_pattern", [""])[0]
-    found = [one for one in world.hosts.values() if wish in one.name]
+    found = [one for one in world.hosts.values() if wish in one.name and one.cell not in world.silent]
     if wish and not found:
         raise Answer(404, f"No hypervisor matching '{wish}' could be found.")
     return {
@@ -125,7 +129,7 @@ def groups(world: World, rest: list[str], query: Query, version: Version) -> dic
             raise Answer(404, f"Instance group {rest[0]} could not be found.")
         return {"server_group": _group(world, rest[0], version)}
     start = int(query.get("offset", ["0"])[0])
-    every = list(world.groups)[start : start + int(query.get("limit", ["1000"])[0])]
+    every = list(world.groups)[start : start + min(int(query.get("limit", ["1000"])[0]), world.most)]
     return {"server_groups": [_group(world, one, version) for one in every]}
 
 

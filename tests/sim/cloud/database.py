@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from tests.sim.cloud.records import Host
 from tests.sim.cloud.world import World
 
 _TABLES = {
@@ -28,42 +29,45 @@ _SERVICE = {13: 9, 14: 15, 15: 16, 16: 22, 17: 30, 18: 35, 19: 37, 20: 40, 21: 5
 class Database(World):
     """Nova's cell database."""
 
-    def dump(self, path: str | Path) -> str:
-        """A file with the tables as they are now; returns its SQLAlchemy URL. It does not follow what happens later."""
+    def dump(self, path: str | Path, cell: int = 1) -> str:
+        """A file with one cell's tables as they are now; returns its SQLAlchemy URL. It does not follow what happens later."""
         Path(path).unlink(missing_ok=True)
         connection = sqlite3.connect(path)
         with self.lock:
             self.catch_up()
-            self._fill(connection)
+            self._fill(connection, cell)
         connection.close()
         return f"sqlite:///{path}"
 
     def execute(self, statement: str) -> int:
-        """An operator ran one statement on the database (pci_devices and migrations are read back); returns the rows it changed."""
+        """An operator ran one statement on the first cell's database (pci_devices and migrations are read back); returns the rows it changed."""
         with self.lock:
             connection = sqlite3.connect(":memory:")
             self._fill(connection)
             changed = connection.execute(statement).rowcount
             states = dict(connection.execute("SELECT id, status FROM migrations"))
             for one in self.migrations:
-                if states[one.id] != one.status:
+                if self.hosts[one.source].cell == 1 and states[one.id] != one.status:
                     self.note(one, states[one.id])
             devices = {
                 row[0]: row[1:]
                 for row in connection.execute("SELECT id, status, instance_uuid, request_id FROM pci_devices")
             }
-            for host in self.hosts.values():
+            for host in self._hosts_of(1):
                 for card in host.cards:
                     card.status, card.instance_uuid, card.request_id = devices[card.id]
             connection.close()
             return changed
 
-    def _fill(self, connection: sqlite3.Connection) -> None:
+    def _hosts_of(self, cell: int) -> list[Host]:
+        return [one for one in self.hosts.values() if one.cell == cell]
+
+    def _fill(self, connection: sqlite3.Connection, cell: int = 1) -> None:
         for name, columns in _TABLES.items():
             connection.execute(f"CREATE TABLE {name} ({columns})")
         stamp = self.clock.stamp
         kept: dict[str, Any] = {"created_at": stamp(), "updated_at": stamp(), "deleted_at": None, "deleted": 0}
-        for host in self.hosts.values():
+        for host in self._hosts_of(cell):
             _put(
                 connection,
                 "compute_nodes",
@@ -81,8 +85,10 @@ class Database(World):
                 _put(connection, "pci_devices", id=card.id, uuid=f"card-{card.id}", compute_node_id=host.id, address=card.address, product_id=card.kind.product_id,
                      vendor_id=card.kind.vendor_id, dev_type=card.kind.dev_type, dev_id=f"pci_{card.address.replace(':', '_').replace('.', '_')}",
                      label=f"label_{card.kind.vendor_id}_{card.kind.product_id}", status=card.status, extra_info="{}", instance_uuid=card.instance_uuid,
-                     request_id=card.request_id, numa_node=card.numa_node, parent_addr=None, **kept)  # fmt: skip
+                     request_id=card.request_id, numa_node=card.numa_node, parent_addr=card.parent, **kept)  # fmt: skip
         for one in self.migrations:
+            if self.hosts[one.source].cell != cell:
+                continue
             server = self.servers[one.server]
             times = {
                 "created_at": stamp(one.created),
@@ -94,6 +100,8 @@ class Database(World):
                  dest_host=self.hosts[one.dest].ip if one.dest else None, status=one.status, instance_uuid=one.server, migration_type=one.type, hidden=0,
                  user_id="1", project_id=server.project, **times)  # fmt: skip
         for each in self.servers.values():
+            if self.cell_of(each) != cell:
+                continue
             times = {
                 "created_at": stamp(each.created),
                 "updated_at": stamp(each.updated),

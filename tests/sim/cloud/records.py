@@ -48,7 +48,8 @@ class GpuClass:
 GTX = GpuClass("gtx1080", "1b80")
 H100 = GpuClass("h100", "2330", dev_type="type-PF")
 L40 = GpuClass("l40", "26b9", dev_type="type-PF", live_migratable=True)
-CLASSES = {one.alias: one for one in (GTX, H100, L40)}
+A16 = GpuClass("a16", "25b7", dev_type="type-VF")
+CLASSES = {one.alias: one for one in (GTX, H100, L40, A16)}
 
 
 @dataclass
@@ -62,6 +63,12 @@ class Card:
     instance_uuid: str | None = None
     request_id: str | None = None
     numa_node: int = 0
+    parent: str | None = None  # of a virtual function: its physical one's address
+
+    @property
+    def provided_by(self) -> str:
+        """The address in the name of its resource provider (pci_placement_translator._ensure_rp_for_dev)."""
+        return self.parent or self.address
 
     def free(self) -> None:
         """Nobody has it."""
@@ -92,6 +99,7 @@ class Host:
     service: str
     cards: list[Card] = field(default_factory=list)
     zone: str = "nova"
+    cell: int = 1  # whose database has it
     vcpus: int = 128
     ram: int = 2_000_000
     disk: int = 20_000
@@ -101,6 +109,7 @@ class Host:
     disabled: bool = False
     disabled_reason: str | None = None
     seen: float = 0.0  # when it last reported, once it is down
+    wrote: float = 0.0  # when somebody changed its service's record
     aliases: set[str] = field(default_factory=set)  # in this host's nova.conf
     domains: dict[str, Domain] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)

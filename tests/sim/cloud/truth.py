@@ -75,7 +75,8 @@ class Truth(World):
             found.append(f"{server.name} on {server.host} holds of {self.placement.providers_of(server.id)}")
         if self.tracking:
             held = self.placement.providers_of(server.id, "CUSTOM_PCI_")
-            if held != sorted(f"{name}_{address.upper()}" for name, address in rows):
+            cards = [(host, card) for host in self.hosts.values() for card in host.of(server.id)]
+            if held != sorted({f"{host.name}_{card.provided_by.upper()}" for host, card in cards}):
                 found.append(f"{server.name} has the rows {rows} and in Placement {held}")
         if (
             any(one.status in {"finished", "confirming", "reverting"} for one in self.migrations_of(server.id))

@@ -79,6 +79,17 @@ def server(world: World, one: Server, version: Version, *, whole: bool = True) -
     return body
 
 
+def server_unheard(world: World, one: Server) -> dict[str, Any]:
+    """A server whose cell's database does not answer, as GET /servers/{id} shows it (2.69)."""
+    flavor = one.flavor
+    return {
+        "id": one.id, "status": "UNKNOWN", "tenant_id": one.project, "created": world.clock.stamp(one.created, zone="Z"), "links": [], "user_id": USER,
+        "image": {"id": one.image, "links": []} if one.image else "", "OS-EXT-AZ:availability_zone": one.zone, "OS-EXT-STS:power_state": 0, "server_groups": one.groups,
+        "flavor": {"vcpus": flavor["vcpus"], "ram": flavor["ram"], "disk": flavor["disk"], "ephemeral": flavor["ephemeral"], "swap": flavor["swap"],
+                   "original_name": flavor["name"], "extra_specs": flavor["extra_specs"]},
+    }  # fmt: skip
+
+
 def migration(world: World, one: Migration, version: Version) -> dict[str, Any]:
     """A record of /os-migrations."""
     flavor = world.servers[one.server].number
@@ -128,8 +139,10 @@ def action(world: World, one: Action, version: Version, *, whole: bool = False) 
 
 
 def service(world: World, host: Host) -> dict[str, Any]:
-    """A nova-compute of /os-services (2.53)."""
-    seen = world.clock.now if host.up else host.seen
+    """A nova-compute of /os-services (2.53); who changes its record writes its time too."""
+    if host.cell in world.silent:
+        return {"binary": "nova-compute", "host": host.name, "status": "UNKNOWN"}
+    seen = world.clock.now if host.up else max(host.seen, host.wrote)
     return {
         "id": host.service, "binary": "nova-compute", "host": host.name, "state": host.state, "status": "disabled" if host.disabled else "enabled",
         "zone": host.zone, "disabled_reason": host.disabled_reason, "forced_down": host.forced_down, "updated_at": world.clock.stamp(seen, zone=".000000"),

@@ -77,6 +77,8 @@ class World:
             self.classes: dict[str, GpuClass] = {}
             self.scripted: list[Scripted] = []
             self.happened = Happened()
+            self.silent: set[int] = set()  # cells whose database does not answer
+            self.most = 1000  # [api] max_limit
             self._numbers = 0
             self._periodic = False
 
@@ -91,15 +93,22 @@ class World:
         host = Host(name, len(self.hosts) + 1, self.uuid(), self.uuid(), **more)
         host.ip = f"127.0.0.{9 + host.id}" if host.id < 240 else f"127.0.1.{host.id - 239}"
         for place, kind in enumerate(kinds):
-            host.cards.append(Card(len(self.hosts) * 100 + place + 1, f"0000:{4 + place:02x}:00.0", kind))
+            number = len(self.hosts) * 100 + place + 1
+            if kind.dev_type == "type-VF":  # two of one physical card
+                parent = f"0000:{4 + place - place % 2:02x}:00.0"
+                host.cards.append(Card(number, f"0000:{4 + place:02x}:00.4", kind, parent=parent))
+            else:
+                host.cards.append(Card(number, f"0000:{4 + place:02x}:00.0", kind))
             self.classes[kind.alias] = kind
         host.aliases = set(CLASSES) | {one.alias for one in kinds}
         self.hosts[name] = host
         stock = {"VCPU": (host.vcpus, 4.0), "MEMORY_MB": (host.ram, 1.0), "DISK_GB": (host.disk, 1.0)}
         self.placement.add(name, stock, own=host.uuid, traits=("COMPUTE_NODE", "HW_CPU_X86_VMX"))
         if self.tracking:
-            for card in host.cards:
-                self.placement.add(f"{name}_{card.address.upper()}", {card.kind.resource: (1, 1.0)}, parent=host.uuid, traits=("COMPUTE_MANAGED_PCI_DEVICE",))  # fmt: skip
+            there = {card.provided_by: card.kind.resource for card in host.cards}
+            for address, resource in there.items():
+                count = sum(1 for card in host.cards if card.provided_by == address)
+                self.placement.add(f"{name}_{address.upper()}", {resource: (count, 1.0)}, parent=host.uuid, traits=("COMPUTE_MANAGED_PCI_DEVICE",))  # fmt: skip
         return host
 
     def add_class(self, kind: GpuClass) -> None:
@@ -120,7 +129,15 @@ class World:
 
     def provider_of(self, host: Host, card: Card) -> str:
         """The uuid of a card's resource provider."""
-        return self.placement.named(f"{host.name}_{card.address.upper()}").uuid
+        return self.placement.named(f"{host.name}_{card.provided_by.upper()}").uuid
+
+    def cell_of(self, server: Server) -> int:
+        """The cell that a server is in; of one that is on no host, the first."""
+        return self.hosts[server.host].cell if server.host else 1
+
+    def unheard(self, server: Server) -> bool:
+        """Nova's database says nothing of it just now."""
+        return self.cell_of(server) in self.silent
 
     def migrations_of(self, server: str) -> list[Migration]:
         """A server's migration records, oldest first."""
@@ -194,7 +211,9 @@ class World:
             self.happened.overlaps.append(server.id)
         if sum(1 for host in self.hosts.values() if host.of(server.id)) > 1:
             self.happened.leaky.append(server.id)
-        made = Migration(len(self.migrations) + 1, self.uuid(), server.id, kind, status, source, dest, now, now)
+        cell = self.hosts[source].cell  # each cell's database counts for itself
+        number = 1 + sum(1 for one in self.migrations if self.hosts[one.source].cell == cell)
+        made = Migration(number, self.uuid(), server.id, kind, status, source, dest, now, now)
         self.migrations.append(made)
         return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuctl.moves.audit.sight import DAY, HOUR, Sight, long
-from gpuctl.moves.books.holdings import at_rest
+from gpuctl.moves.books.holdings import at_rest, waits
 from gpuctl.moves.books.kinds import found, recover
 from gpuctl.moves.model import AWAITS, BROKEN, OVER
 
@@ -38,17 +38,20 @@ def server_state(sight: Sight, server: Server) -> Iterator[Finding]:
 def migrations(sight: Sight, server: Server) -> Iterator[Finding]:
     """Look for migrations that hold what they should not."""
     for one in sight.books.migrations_of(server.id):
-        said = f"migration {one.id} ({one.kind} {one.source} -> {one.dest}) is `{one.status}`"
+        said = _told(one)
         idle = sight.seconds_since(one.updated)
         if one.open and idle > HOUR:
             evidence = f"{said}, unchanged for {long(idle)}; task_state {server.task_state}"
             yield found("migration-stuck", "warn", server.id, evidence, recover(server.id))
         elif one.status == AWAITS and one.kind != "live-migration":
             yield from _waiting(server, said, idle)
-        elif one.status == BROKEN:
-            yield from _broken(sight, server, one, said)
-        elif one.status == "done" and one.kind == "evacuation":
+        elif waits(sight.books, one):
             yield from _evacuated(sight, server, one, said)
+    yield from _broken(sight, server)
+
+
+def _told(one: Migration) -> str:
+    return f"migration {one.id} ({one.kind} {one.source} -> {one.dest}) is `{one.status}`"
 
 
 def _waiting(server: Server, said: str, idle: float) -> Iterator[Finding]:
@@ -61,18 +64,31 @@ def _waiting(server: Server, said: str, idle: float) -> Iterator[Finding]:
         yield found("reset-too-early", "fail", server.id, evidence, recover(server.id))
 
 
-def _broken(sight: Sight, server: Server, one: Migration, said: str) -> Iterator[Finding]:
-    """Only what is not known better: with the database the rows speak (row-elsewhere, row-double)."""
-    if one.dest is None or sight.books.rows is not None or sight.books.newest <= FREES_BROKEN:
+def _broken(sight: Sight, server: Server) -> Iterator[Finding]:
+    """Only what is not known better: with the database the rows speak (row-elsewhere, row-double).
+
+    One for each place, however often somebody tried again: each try may have left a card there.
+    """
+    if sight.books.rows is not None or sight.books.newest <= FREES_BROKEN:
         return
     if server.host is None:  # offloaded since: that freed what it held
         return
-    where = {one.source: one.dest, one.dest: one.source}.get(server.host, f"{one.source} or {one.dest}")
-    if any(later.id > one.id and later.status in OVER for later in sight.books.migrations_of(server.id)):
-        where = f"{one.source} or {one.dest}"  # it has moved since, and may own two cards where it is
+    records = sight.books.migrations_of(server.id)
+    by_place: dict[str, list[Migration]] = {}
+    for one in records:
+        if one.status != BROKEN or one.dest is None:
+            continue
+        where = {one.source: one.dest, one.dest: one.source}.get(server.host) or f"{one.source} or {one.dest}"
+        if any(later.id > one.id and later.status in OVER for later in records):
+            where = f"{one.source} or {one.dest}"  # it has moved since, and may own two cards where it is
+        by_place.setdefault(where, []).append(one)
     sure = "" if sight.books.newest >= KEEPS_BROKEN else ", if this is a Nova 22 and not 21"
-    evidence = f"{said}; the server is on {server.host}: a card on {where} may be held{sure}; --nova-db shows it"
-    yield found("migration-error", "warn", server.id, evidence, recover(server.id))
+    for where, those in by_place.items():
+        more = f", and {len(those) - 1} older ones" if len(those) > 1 else ""
+        cards = "cards" if more else "a card"
+        said = f"{_told(those[-1])}{more}; the server is on {server.host}"
+        evidence = f"{said}: {cards} on {where} may be held{sure}; --nova-db shows it"
+        yield found("migration-error", "warn", server.id, evidence, recover(server.id))
 
 
 def _evacuated(sight: Sight, server: Server, one: Migration, said: str) -> Iterator[Finding]:

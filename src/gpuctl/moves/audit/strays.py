@@ -107,24 +107,38 @@ def cards(sight: Sight) -> Iterator[Finding]:
         booked = _booked(sight, view.host)
         if view.vfio is None or booked is None:
             continue
-        for address in sorted((set(view.vfio) & view.lspci.keys()) - booked.keys()):
+        known = booked.keys() | (view.vfio if _virtual(sight, view.host) else ())
+        for address in sorted((set(view.vfio) & view.lspci.keys()) - known):
             said = f"{address} ({view.lspci[address]}) is on vfio-pci on {view.host}; no row and no provider has it"
             yield found("card-unbooked", "warn", f"{view.host}/{address}", said, "gpuctl nova check nova.conf")
         for address in sorted((booked.keys() & view.lspci.keys()) - set(view.vfio)):
             owner = booked[address]
+            if owner is None:
+                continue
             said = f"{address} is not on vfio-pci on {view.host}; Nova has it {'allocated' if owner else 'available'}"
             fix = f"on {view.host}: gpuctl host check"
             yield found("card-not-vfio", "fail" if owner else "warn", f"{view.host}/{address}", said, fix)
 
 
-def _booked(sight: Sight, host: str) -> dict[str, bool] | None:
-    """Return address -> whether it is allocated, of Nova's cards on a host; None where no view has them."""
+def _booked(sight: Sight, host: str) -> dict[str, bool | None] | None:
+    """Return address -> whether it is allocated, of Nova's cards on a host; None where no view has them.
+
+    None for a card that is `unavailable`: while one of its virtual functions has an owner it is on its own driver.
+    """
     books = sight.books
     if books.rows is not None:
-        return {one.address: one.status in OWNED for one in books.rows if one.host == host and one.status != "removed"}
-    found = {one.address: any((one.usages or {}).values()) for one in (books.providers or {}).values()
-             if one.host == host and one.address}  # fmt: skip
-    return found or None
+        own = [one for one in books.rows if one.host == host and one.status != "removed"]
+        return {one.address: None if one.status == "unavailable" else one.status in OWNED for one in own}
+    there = [one for one in (books.providers or {}).values() if one.host == host and one.address]
+    if not there:
+        return None
+    return {one.address or "": any((one.usages or {}).values()) for one in there if not one.virtual}
+
+
+def _virtual(sight: Sight, host: str) -> bool:
+    """Say whether a host has virtual cards, and no view their addresses."""
+    providers = (sight.books.providers or {}).values()
+    return sight.books.rows is None and any(one.host == host and one.virtual for one in providers)
 
 
 def unseen(sight: Sight) -> Iterator[Finding]:

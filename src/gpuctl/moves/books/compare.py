@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpuctl.moves.books.holdings import (
     Place,
+    as_provided,
     at_rest,
     explained,
     holdings,
@@ -115,9 +117,13 @@ def _hostdevs(books: Books, server: Server, hostdevs: tuple[str, ...]) -> Iterat
     for name, view in (("pci_devices", held.rows), ("Placement", held.placement)):
         if view is None or (name == "Placement" and not books.reports(server.host)):
             continue
-        booked = {one.address for one in view if one.host == server.host}
-        if (has - booked or booked - network - has) and len(booked - network) == server.cards:
-            evidence = f"its domain on {server.host} has {_plain(has)}; {name} has {_plain(booked)}"
+        booked = Counter(one.address for one in view if one.host == server.host)
+        shown = Counter(has) if name != "Placement" else as_provided(books, server.host, has - network)
+        if shown is None:
+            continue
+        own = Counter({address: count for address, count in booked.items() if address not in network})
+        if (shown - booked or own - shown) and own.total() == server.cards:
+            evidence = f"its domain on {server.host} has {_plain(has)}; {name} has {_plain(set(booked))}"
             yield found("hostdev-mismatch", "fail", server.id, evidence, recover(server.id))
             return
     if len(has) != server.cards and not network:

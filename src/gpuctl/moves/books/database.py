@@ -18,7 +18,7 @@ from gpuctl.moves.errors import MoveError
 from gpuctl.moves.model import Migration, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Ask = Callable[[str], list[tuple[Any, ...]]]
 
@@ -26,7 +26,7 @@ TIMEOUT = 20  # seconds for the connection, and for each answer
 # No filter on the compute node's `deleted`: Instance.pci_devices has none either, so such a row still counts.
 _ROWS = """
 SELECT p.id, c.host, p.compute_node_id, p.address, p.vendor_id, p.product_id, p.dev_type, p.status, p.instance_uuid,
-       p.request_id, p.extra_info
+       p.request_id, p.extra_info, p.parent_addr
 FROM pci_devices p LEFT JOIN compute_nodes c ON c.id = p.compute_node_id
 WHERE p.deleted = 0
 """
@@ -34,6 +34,9 @@ _GONE = """
 SELECT DISTINCT p.instance_uuid FROM pci_devices p LEFT JOIN instances i ON i.uuid = p.instance_uuid AND i.deleted = 0
 WHERE p.deleted = 0 AND p.instance_uuid IS NOT NULL AND i.uuid IS NULL
 """
+# A host that went to another cell leaves a deleted one in its old one's.
+_HOSTS = "SELECT DISTINCT host FROM compute_nodes WHERE deleted = 0"
+_WERE = "SELECT DISTINCT host FROM compute_nodes"
 # A deleted server's migrations are marked deleted with it, and no API shows them any more; uuid is there since Pike.
 _MOVED = """
 SELECT id, uuid, instance_uuid, migration_type, status, source_compute, dest_compute, created_at, updated_at
@@ -60,10 +63,12 @@ class DatabaseView:
     Attributes:
         rows: of `pci_devices`, of every cell.
         gone: owners of rows that are deleted servers, or none.
+        cells: compute host -> which of the databases has it; of a host of none nothing is shown, whatever there is.
     """
 
     rows: tuple[Row, ...]
     gone: frozenset[str]
+    cells: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -105,11 +110,15 @@ class NovaDatabase:
         """
         rows: list[Row] = []
         gone: set[str] = set()
-        for url in self.urls:
+        cells: dict[str, int] = {}
+        before: dict[str, int] = {}
+        for cell, url in enumerate(self.urls):
             with _connected(url) as ask:
                 rows += (_row(one) for one in ask(_ROWS))
                 gone |= {one[0] for one in ask(_GONE)}
-        return DatabaseView(tuple(rows), frozenset(gone))
+                cells |= {one[0]: cell for one in ask(_HOSTS)}
+                before |= {one[0]: cell for one in ask(_WERE)}
+        return DatabaseView(tuple(rows), frozenset(gone), {**before, **cells})
 
     def rows_of(self, server: str) -> tuple[Row, ...]:
         """Return the rows that a server owns, in every cell.
@@ -159,7 +168,7 @@ def _lines(name: str) -> list[str]:
 
 
 def _row(said: tuple[Any, ...]) -> Row:
-    number, host, node, address, vendor, product, kind, status, owner, request, more = said
+    number, host, node, address, vendor, product, kind, status, owner, request, more, parent = said
     return Row(
         host=host or f"compute node {node}",
         address=str(address).lower(),
@@ -172,6 +181,7 @@ def _row(said: tuple[Any, ...]) -> Row:
         id=number,
         # {"capabilities": "{\"network\": [...]}", "parent_ifname": ...}: only network cards have either.
         network="network" in (more or "") or "parent_ifname" in (more or ""),
+        parent=str(parent).lower() if parent else None,
     )
 
 
@@ -219,7 +229,7 @@ def _mysql(parts: SplitResult, url: str) -> Iterator[Ask]:
         import pymysql
     except ImportError as error:
         raise BadDatabaseUrl(
-            "--nova-db needs PyMySQL, which is not installed", resolution="pip install 'gpuctl[nova-db]'"
+            "--nova-db needs PyMySQL, which is not installed", resolution="pip install PyMySQL, in gpuctl's environment"
         ) from error
     asked = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     secure = {key: asked[key] for key in ("ssl_ca", "ssl_cert", "ssl_key") if key in asked}

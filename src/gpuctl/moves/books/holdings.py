@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuctl.moves.model import AWAITS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gpuctl.moves.model import Books, Domain, Migration, Server
 
 OWNED = frozenset({"allocated", "claimed"})
@@ -69,6 +72,21 @@ def _domains(books: Books, server: str) -> tuple[Place, ...] | None:
     return tuple(sorted(Place(one.host, address) for one in running for address in one.hostdevs))
 
 
+def as_provided(books: Books, host: str | None, addresses: Iterable[str]) -> Counter[str] | None:
+    """Return how often Placement would call each address for these cards of a host; None where nobody can say.
+
+    Of virtual functions only the rows know the physical one.
+    """
+    if books.rows is not None:
+        named = {one.address: one.provided_by for one in books.rows if one.host == host}
+        return Counter(named.get(one, one) for one in addresses)
+    there = [one for one in (books.providers or {}).values() if one.host == host and one.address]
+    found = Counter(addresses)
+    if found.keys() <= {one.address for one in there} or not any(one.virtual for one in there):
+        return found
+    return None
+
+
 def ports(books: Books, server: str) -> frozenset[Place]:
     """Return which of a server's rows are network cards: of its ports, or asked for by its flavor, nobody can tell."""
     return frozenset(Place(one.host, one.address) for one in books.rows_of(server) or () if one.network)
@@ -91,6 +109,21 @@ def explains(migration: Migration, server: Server, host: str) -> bool:
 def explained(books: Books, server: Server, host: str) -> bool:
     """Say whether any migration is why."""
     return any(explains(one, server, host) for one in books.migrations_of(server.id))
+
+
+def waits(books: Books, migration: Migration) -> bool:
+    """Say whether an evacuation waits for its old host's nova-compute still.
+
+    Of a host that never comes back its record says `done` for ever. Once the server has rows on its own host alone, and
+    the database shows that, nothing is left to wait for: a start finds the cards of one host.
+    """
+    if migration.kind != "evacuation" or migration.status != "done":
+        return False
+    old, server = books.computes.get(migration.source or ""), books.servers.get(migration.server)
+    rows = books.rows_of(migration.server)
+    if (old is not None and old.up) or rows is None or server is None:
+        return True
+    return any(one.host != server.host for one in rows)
 
 
 def own_domain(books: Books, server: Server) -> Domain | None:

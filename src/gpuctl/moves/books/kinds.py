@@ -79,7 +79,8 @@ KINDS = {
         ),
         Kind(
             "evacuated-host-away", "Evacuated, and the old host has not come back",
-            "W an evacuation in `done`, and the old host's nova-compute is down",
+            "W an evacuation in `done`, and the old host's nova-compute is down; "
+            "not where the database shows that the server has rows on its own host alone",
             "Nova", "Do not start the server before the old nova-compute is back: the start fails and removes "
             "the guest.",
         ),

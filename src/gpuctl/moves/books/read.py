@@ -12,7 +12,7 @@ from gpuctl.moves.books.database import DatabaseUnreachable, NovaDatabase
 from gpuctl.moves.books.host_link import HostLook, look_at
 from gpuctl.moves.books.survey import Survey, at_work
 from gpuctl.moves.books.together import together
-from gpuctl.moves.errors import NoSuchHost
+from gpuctl.moves.errors import CellSilent, NoSuchHost
 from gpuctl.moves.model import AWAITS, BROKEN, Books, Compute, Migration, Server, Unseen
 from gpuctl.moves.nova_api import NovaApi
 from gpuctl.moves.placement_api import PlacementApi
@@ -76,6 +76,7 @@ class _Reading:
             surveyed = pool.submit(self._survey)
             computes = self.nova.computes()
             self._refuse_unknown(computes)
+            self._without_cells(computes)
             servers, others = self._servers(wanted)
             records = self._records(servers, wanted)
             survey = surveyed.result()
@@ -100,6 +101,12 @@ class _Reading:
         for host in sorted(self.only - computes.keys()):
             raise NoSuchHost(f"no compute host {host!r}", resolution="openstack compute service list shows them")
 
+    def _without_cells(self, computes: Mapping[str, Compute]) -> None:
+        silent = sorted(one.host for one in computes.values() if one.silent)
+        if silent:
+            said = f"the cell of {', '.join(silent)} does not answer Nova: its servers and migrations are in no list"
+            self.unseen.append(Unseen("cells", said))
+
     def _servers(self, wanted: Sequence[str] | None) -> tuple[dict[str, Server], dict[str, str | None]]:
         if wanted is not None:
             found = together(self.nova.find, wanted)
@@ -114,10 +121,10 @@ class _Reading:
             each = together(lambda one: self.nova.migrations(instance_uuid=one), [*servers])
             return sorted((record for records in each for record in records), key=lambda one: one.id)
         newest, complete = self.nova.recent_migrations()
-        found = {one.id: one for one in newest}
-        if not complete:
-            found |= {one.id: one for status in _HOLDING for one in self.nova.migrations(status=status)}
-        return [found[number] for number in sorted(found)]
+        more = () if complete else [one for status in _HOLDING for one in self.nova.migrations(status=status)]
+        # Each cell's database counts for itself: two servers' migrations may bear one number.
+        found = {(one.id, one.server): one for one in (*newest, *more)}
+        return [found[which] for which in sorted(found)]
 
     def _hosts_of_nodes(
         self, survey: Survey, computes: Mapping[str, Compute], servers: Iterable[Server]
@@ -138,7 +145,8 @@ class _Reading:
             found |= {one.host for one in survey.providers.values() if one.address}
         if books.whole and (survey is None or not survey.tracked):
             found |= books.computes.keys()
-        there = {host for host in found if host is not None and host in books.computes}
+        # Of a silent cell's hosts nobody can say whose what they hold is.
+        there = {one.host for one in books.computes.values() if one.host in found and not one.silent}
         return there & self.only if self.only else there
 
     # ------------------------------------------------------------ Placement
@@ -193,7 +201,11 @@ class _Reading:
         more: dict[str, str | None] = {}
         unknown = set()
         for one in sorted(strangers - by_uuid.keys()):
-            found = self.nova.server(one)
+            try:
+                found = self.nova.server(one)
+            except CellSilent:
+                more[one] = None
+                continue
             if found is None:
                 unknown.add(one)
             else:
@@ -207,14 +219,24 @@ class _Reading:
 
     # ------------------------------------------------------------ the database, the hosts
 
+    def _with_database(self, books: Books, database: NovaDatabase) -> Books:
+        try:
+            view = database.read()
+        except DatabaseUnreachable as error:
+            self.unseen.append(Unseen("database", f"{error.brief}: {error.details}"))
+            return books
+        # A host that has servers has a compute node, in the database of its cell.
+        there = {one.host for one in books.servers.values() if one.host is not None and one.host in books.computes}
+        if other := sorted(there - view.cells.keys()):
+            said = f"none of the databases that were named has {', '.join(other)}: name every cell's"
+            self.unseen.append(Unseen("database", said))
+            return books
+        return replace(books, rows=view.rows, gone=books.gone | view.gone, cells=view.cells)
+
     def _with_others(self, books: Books, near: Collection[str]) -> Books:
         if self.database is not None:
             self.told("reading Nova's database", 0, 0)
-            try:
-                view = self.database.read()
-                books = replace(books, rows=view.rows, gone=books.gone | view.gone)
-            except DatabaseUnreachable as error:
-                self.unseen.append(Unseen("database", f"{error.brief}: {error.details}"))
+            books = self._with_database(books, self.database)
         else:
             self.unseen.append(Unseen("database", "Nova's PCI rows are in no API; --nova-db shows them", asked=False))
         if self.link is None:

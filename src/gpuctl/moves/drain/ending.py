@@ -9,13 +9,14 @@ from gpuctl.cloud_errors import CloudError
 from gpuctl.errors import OperatorError
 from gpuctl.moves.drain.evacuate import after
 from gpuctl.moves.drain.queue import DrainQueue, move_of
-from gpuctl.moves.drain.service import enable_command
+from gpuctl.moves.drain.service import NoSuchHost, enable_command, find
+from gpuctl.moves.model import AWAITS
 from gpuctl.moves.result import DONE, INTERRUPTED, REFUSED, Result
 
 SOFT = "SOFT_DELETED"
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from gpuctl.moves.drain.prepare import Job
     from gpuctl.moves.drain.record import Before
@@ -62,16 +63,39 @@ def still_there(job: Job) -> tuple[str, ...] | None:
     """Return the GPU servers that are on the host now: none, and only that, is what a drain is for.
 
     One that is only soft-deleted (reclaim_instance_interval) is in no list that does not ask for it, and has its cards.
+    One that is half way from or to the host is Nova's other host's, and has cards and a folder here. None where it
+    cannot be read: a list of Nova's leaves a silent cell's servers out, and says nothing.
     """
     try:
+        find(job.api, job.host)
         found = job.api.servers(host=job.host, soft_deleted="true")
+        half = () if job.settings.evacuate else tuple(_half_here(job, {one.id for one in found}))
+    except NoSuchHost:
+        return ()
     except CloudError:
         return None
-    return tuple(
+    return half + tuple(
         f"{one.name} (soft-deleted: it can be restored, and keeps its cards)" if one.status == SOFT else one.name
         for one in sorted(found, key=lambda one: one.name)
         if one.cards and one.host == job.host
     )
+
+
+def _half_here(job: Job, known: Collection[str]) -> Iterator[str]:
+    """Yield the GPU servers whose moves from or to the host are not over."""
+    for one in job.api.migrations(host=job.host):
+        if one.server in known or not (one.open or one.status == AWAITS):
+            continue
+        server = job.api.server(one.server)
+        if server is None or not server.cards:
+            continue
+        if one.source != job.host:
+            yield f"{server.name} (on its way here: migration {one.id} from {one.source} is `{one.status}`)"
+        elif one.open:
+            yield f"{server.name} (on its way to {one.dest}: migration {one.id} is `{one.status}`)"
+        else:
+            what = f"until migration {one.id} to {one.dest} is confirmed: gpuctl instance recover {server.id}"
+            yield f"{server.name} (its cards and its disks from before are held here {what})"
 
 
 def advice(job: Job, before: Before) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from gpuctl.moves.drain.service import enable_command
 from gpuctl.moves.errors import Unsafe
 from gpuctl.moves.guards import cards, place, services, state
 from gpuctl.moves.guards.say import fail, good, warn
-from gpuctl.moves.model import Books, Finding
+from gpuctl.moves.model import Books, Finding, moment
 from gpuctl.moves.move import Move, new_id
 from gpuctl.moves.planning import Planned
 from gpuctl.moves.proof import cards_held
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gpuctl.moves.books import HostLook
     from gpuctl.moves.guards.situation import Situation
     from gpuctl.moves.model import Compute
+    from gpuctl.moves.nova_api import NovaApi
 
 STAYS_STOPPED = (2, 95)
 ONE_HOST = 26
@@ -39,11 +41,15 @@ _SILENT = ("unreachable", "timed-out")
 """What a machine that is off says to SSH (gpuctl.remote.errors); any other error is an answer."""
 
 
-def refuse_alive(compute: Compute, confirmed: str, hosts: HostLook | None = None) -> None:
+RECENT_S = 60.0
+"""Nova's service_down_time: a service that wrote its record since is up, unless it is forced down."""
+
+
+def refuse_alive(api: NovaApi, compute: Compute, confirmed: str, hosts: HostLook | None = None) -> None:
     """Whoever asks knows that the host is dead, and nothing that can be seen says otherwise.
 
     Raises:
-        Unsafe: its service is up, it answers over SSH, or nobody typed its name.
+        Unsafe: its service is up, or reports although it is forced down; it answers over SSH; nobody typed its name.
     """
     host = compute.host
     if compute.up and not compute.forced_down:
@@ -51,6 +57,7 @@ def refuse_alive(compute: Compute, confirmed: str, hosts: HostLook | None = None
             f"nova-compute on {host} is up: it is not dead",
             resolution=f"gpuctl instance drain {host} moves its servers while they are alive",
         )
+    _refuse_reporting(api, compute)
     if confirmed != host:
         raise Unsafe(
             f"that {host} is dead has to be said by whoever has seen to it",
@@ -71,6 +78,19 @@ def refuse_alive(compute: Compute, confirmed: str, hosts: HostLook | None = None
         f"{host} answers over SSH: it is not powered off",
         details=seen,
         resolution="power it off first; if only nova-compute is broken there, start that instead",
+    )
+
+
+def _refuse_reporting(api: NovaApi, compute: Compute) -> None:
+    """Nobody wrote the record of a service that is forced down: Nova calls such a one down however often it reports."""
+    wrote = moment(compute.updated or "")
+    ago = time.time() + api.service.ahead - wrote.timestamp() if wrote is not None else RECENT_S
+    if not compute.forced_down or ago >= RECENT_S:
+        return
+    raise Unsafe(
+        f"{compute.host} is forced down, and yet its service wrote its record {max(ago, 0.0):.0f} s ago",
+        details="its nova-compute reports still, and its guests run; or it was forced down, or disabled, just now",
+        resolution=f"power it off if it is on; ask again {RECENT_S:.0f} s after the last of these",
     )
 
 

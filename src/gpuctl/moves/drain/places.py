@@ -119,6 +119,8 @@ class Places:
     def forbids(self, at: Situation, host: str, wish: Wish) -> str:
         """Return why a server may not go to a host, however much room there is."""
         there, server = wish.books.computes[host].zone, at.server
+        if wish.books.apart(wish.host, host):
+            return f"in another cell than {wish.host}"
         if server.pinned_zone is not None and there != server.pinned_zone:
             return f"in zone {there}, it is pinned to {server.pinned_zone}"
         if not wish.settings.any_zone and None not in {there, server.zone} and there != server.zone:

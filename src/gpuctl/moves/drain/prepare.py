@@ -101,7 +101,7 @@ def prepare(
         find(api, one)
     earlier = past(cloud.name, host)
     if settings.evacuate:
-        refuse_alive(compute, settings.confirmed_dead, hosts)
+        refuse_alive(api, compute, settings.confirmed_dead, hosts)
     sight = look(
         cloud, host, unended(earlier), hosts=None if settings.evacuate else hosts, database=database, told=told
     )

@@ -12,6 +12,7 @@ from gpuctl.cloud_errors import CloudError
 from gpuctl.moves.drain.brakes import Brakes
 from gpuctl.moves.drain.ending import advice, everybody, not_begun, still_there, with_aftermath
 from gpuctl.moves.drain.estimate import Measured, copied
+from gpuctl.moves.drain.evacuate import refuse_alive
 from gpuctl.moves.drain.plan import jobs
 from gpuctl.moves.drain.prepare import Job, plan_for, prepare, usable
 from gpuctl.moves.drain.queue import DrainQueue, Work, move_of
@@ -205,6 +206,7 @@ def run(
 
     Raises:
         Busy: another gpuctl drains the host.
+        Unsafe: a host that is to be evacuated came back since the plan was made.
         JournalFailed: what is done cannot be kept on record: then nothing is done.
         CloudError: the compute service could not be disabled: then nothing was moved.
     """
@@ -214,8 +216,10 @@ def run(
     with Record.open(job.cloud.name, job.host) as record, brakes or Brakes() as held:
         moving = {one.server.id: one.server.name for one in job.plan.entries if one.planned.move is not None}
         moving |= {one.move.server.id: one.move.server.name for one in job.plan.resumed}
-        record.write("begin", job.run, user=user, evacuate=job.settings.evacuate, servers=moving)
         found = find(job.api, job.host)
+        if job.settings.evacuate:
+            refuse_alive(job.api, found, job.settings.confirmed_dead)
+        record.write("begin", job.run, user=user, evacuate=job.settings.evacuate, servers=moving)
         before = Before(found.enabled, found.reason, found.forced_down)
         compute = disable(job.api, record, job.run, user, found)
         if job.settings.evacuate:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gpuctl.moves.drain.record import Before, Past, Record
-from gpuctl.moves.errors import MoveError, Unsafe
+from gpuctl.moves.errors import CellSilent, MoveError, Unsafe
 from gpuctl.moves.nova_api import NovaApi
 
 if TYPE_CHECKING:
@@ -48,10 +48,13 @@ def find(api: NovaApi, host: str) -> Compute:
 
     Raises:
         NoSuchHost: there is none.
+        CellSilent: its cell does not answer: what is on it is unknown.
     """
     found = api.computes().get(host)
     if found is None:
         raise NoSuchHost(f"no compute host {host!r}", resolution="openstack compute service list shows them")
+    if found.silent:
+        raise CellSilent(f"the cell of {host}")
     return found
 
 

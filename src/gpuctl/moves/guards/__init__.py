@@ -16,6 +16,7 @@ GUARDS: tuple[Callable[[Situation], Finding | tuple[Finding, ...]], ...] = (
     state.state,
     state.locked,
     state.history,
+    state.database,
     state.microversion,
     services.source,
     services.destination,

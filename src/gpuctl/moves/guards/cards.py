@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from gpuctl.moves.guards.say import fail, good, skip, warn
-from gpuctl.moves.guards.services import ready
+from gpuctl.moves.guards.services import others
 from gpuctl.moves.guards.situation import Situation
-from gpuctl.moves.guards.supply import enough
+from gpuctl.moves.guards.supply import ONE_TIME_USE, enough
 from gpuctl.moves.model import Finding
 from gpuctl.moves.move import SHELVE
-
-ONE_TIME_USE = "HW_PCI_ONE_TIME_USE"
 
 
 def free_card(at: Situation) -> Finding:
@@ -48,11 +46,6 @@ def free_card(at: Situation) -> Finding:
 
 def _unreserved(at: Situation) -> str:
     return "; nobody keeps it for the server while that is shelved" if at.strategy == SHELVE else ""
-
-
-def others(at: Situation) -> list[str]:
-    """Return the hosts that the scheduler could choose, by name."""
-    return sorted(one.host for one in at.books.computes.values() if ready(one) and one.host != at.source)
 
 
 def alias(at: Situation) -> Finding:

@@ -24,7 +24,7 @@ def destination(at: Situation) -> Finding:
     """The destination's nova-compute is up and enabled; or one is, where Nova chooses."""
     name = "move-destination-up"
     if at.to is None:
-        able = sorted(one.host for one in at.books.computes.values() if ready(one) and one.host != at.source)
+        able = others(at)
         if able:
             return good(name, at, f"{len(able)} hosts could take it", ", ".join(able[:8]))
         return fail(
@@ -35,6 +35,11 @@ def destination(at: Situation) -> Finding:
         return fail(name, at, f"it is on {at.to} already", f"server {at.server.id}", "name another host")
     if one is None:
         return fail(name, at, f"there is no compute host {at.to}", "GET /os-services", "openstack compute service list")
+    if at.books.apart(at.source, at.to):
+        said = f"{at.source} and {at.to} are in the databases of different cells"
+        return fail(
+            name, at, f"{at.to} is in another cell: Nova moves no server there", said, "name a host of its cell"
+        )
     if not ready(one):
         fix = f"openstack compute service set --enable {at.to} nova-compute, or name another host"
         return fail(name, at, f"nova-compute on {at.to} is {_why(one)}", _said(one), fix)
@@ -44,6 +49,15 @@ def destination(at: Situation) -> Finding:
 def ready(one: Compute) -> bool:
     """Say whether the scheduler sends servers there."""
     return one.up and one.enabled and not one.forced_down
+
+
+def others(at: Situation) -> list[str]:
+    """Return the hosts that the scheduler could choose, by name."""
+    return sorted(
+        one.host
+        for one in at.books.computes.values()
+        if ready(one) and one.host != at.source and not at.books.apart(at.source, one.host)
+    )
 
 
 def _why(one: Compute) -> str:

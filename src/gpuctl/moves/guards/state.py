@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpuctl.moves.books.holdings import waits
 from gpuctl.moves.guards.say import fail, good, skip, warn
 from gpuctl.moves.guards.situation import Situation
 from gpuctl.moves.model import AWAITS, BROKEN, Finding, Migration
@@ -77,7 +78,7 @@ def history(at: Situation) -> tuple[Finding, ...]:
             found.append(fail(name, at, "a migration of it is under way", said, f"wait for it; else {recover}"))
         elif one.status == AWAITS:
             found.append(fail(name, at, "a migration of it waits for its confirm or revert", said, recover))
-        elif one.kind == "evacuation" and one.status == "done":
+        elif waits(at.books, one):
             title = "it was evacuated, and its old host has not come back"
             found.append(fail(name, at, title, said, recover))
         elif one.status == BROKEN and one.dest is not None and at.releases.high >= FIRST_LEAKING:
@@ -89,6 +90,17 @@ def history(at: Situation) -> tuple[Finding, ...]:
     return tuple(found) or (
         good(name, at, "no migration of it holds anything", f"{len(at.books.migrations_of(at.server.id))} read"),
     )
+
+
+def database(at: Situation) -> Finding:
+    """The database that was named for this move shows its rows: half way nobody could ask it what is free."""
+    name = "move-database"
+    blind = next((one for one in at.books.unseen if one.view == "database" and one.asked), None)
+    if blind is not None:
+        return fail(name, at, "the database that was named does not show its rows", blind.why, "put --nova-db right")
+    if at.books.rows is None:
+        return good(name, at, "no database was named: Nova's word alone counts")
+    return good(name, at, "the database shows its rows", _rows(at))
 
 
 def _leak(at: Situation, broken: Migration) -> bool | None:

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gpuctl.moves.model import Books, Server
+from gpuctl.moves.model import Books, Provider, Server
 
 Need = Mapping[str, int]
+ONE_TIME_USE = "HW_PCI_ONE_TIME_USE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Supply:
     """What one host has free for one server; a view that does not say is None.
 
     Attributes:
-        placement: class -> free.
+        placement: class, and what traits its device_spec gave it -> free.
         rows: vendor:product -> free.
         host: vendor:product (or "card" where the model is not seen) -> on vfio-pci and in no running domain.
     """
@@ -37,11 +38,13 @@ class Wanted:
 def wanted(books: Books, server: Server) -> Wanted:
     """Return what the server needs, told by the cards that it holds now: no API says what an alias stands for."""
     held: Counter[str] = Counter()
+    blind = False
     allocation = (books.allocations or {}).get(server.id)
     for uuid, amounts in (allocation.holds if allocation else {}).items():
         provider = (books.providers or {}).get(uuid)
         if provider is not None and provider.address is not None and provider.host == server.host:
-            held.update(amounts)
+            held.update({_kind(provider, name): count for name, count in amounts.items()})
+            blind |= provider.usages is None and any(_traits(one) for one in (books.providers or {}).values())
     models = Counter(
         f"{one.vendor_id}:{one.product_id}"
         for one in books.rows_of(server.id) or ()
@@ -51,7 +54,19 @@ def wanted(books: Books, server: Server) -> Wanted:
     if not models and view is not None:
         mine = [one for one in view.domains or () if one.uuid == server.id]
         models = Counter(view.lspci[address] for one in mine for address in one.hostdevs if address in view.lspci)
-    return Wanted(_exact(held, server.cards), _exact(models, server.cards))
+    return Wanted(None if blind else _exact(held, server.cards), _exact(models, server.cards))
+
+
+def _kind(card: Provider, resource: str) -> str:
+    """Return what a card is to Placement: an alias may ask for traits, which no API shows, so all of them count."""
+    traits = _traits(card)
+    return f"{resource} with {', '.join(traits)}" if traits else resource
+
+
+def _traits(card: Provider) -> list[str]:
+    """Return the traits of a card that an alias may have asked for."""
+    own = {one for one in card.traits if not one.startswith("COMPUTE_")} if card.address is not None else set()
+    return sorted(own - {ONE_TIME_USE})
 
 
 def _exact(found: Counter[str], cards: int) -> Need | None:
@@ -72,7 +87,7 @@ def supply(books: Books, host: str) -> Supply:
         placement = Counter()
         for card in known:
             for name, total in card.inventories.items():
-                placement[name] += max(total - (card.usages or {}).get(name, 0), 0)
+                placement[_kind(card, name)] += max(total - (card.usages or {}).get(name, 0), 0)
     rows: Counter[str] | None = None
     if books.rows is not None:
         rows = Counter(

@@ -45,6 +45,7 @@ class Books:
         whole: whether the whole cloud was read; then every server is in ``servers`` or ``others``.
         others: the servers without cards, id -> host.
         tenants: compute host -> the consumers that hold something of its compute node.
+        cells: compute host -> its cell, by a number of our own; empty without the database.
         gone: ids that hold something and were looked up: no server, or a deleted one.
     """
 
@@ -62,6 +63,7 @@ class Books:
     others: Mapping[str, str | None] = field(default_factory=dict)
     tenants: Mapping[str, frozenset[str]] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()
+    cells: Mapping[str, int] = field(default_factory=dict)
     _index: _Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -78,6 +80,11 @@ class Books:
     def domains_of(self, server: str) -> tuple[Domain, ...]:
         """Return the domains of this server's uuid on the hosts that were looked at."""
         return tuple(self._index.domains.get(server, ()))
+
+    def apart(self, host: str | None, other: str) -> bool:
+        """Say whether two compute hosts are known to be in different cells: Nova moves no server between these."""
+        mine, its = self.cells.get(host or ""), self.cells.get(other)
+        return mine is not None and its is not None and mine != its
 
     def reports(self, host: str | None) -> bool:
         """Say whether a compute host reports its cards to Placement."""

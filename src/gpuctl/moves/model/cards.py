@@ -15,6 +15,7 @@ class Row:
 
     Attributes:
         network: it is a network card, which a server may own because of a port, not of its flavor.
+        parent: of a virtual function, the address of its physical one.
     """
 
     host: str
@@ -27,6 +28,12 @@ class Row:
     request: str | None = None
     id: int | None = None
     network: bool = False
+    parent: str | None = None
+
+    @property
+    def provided_by(self) -> str:
+        """The address by which Placement calls it: a virtual function is counted at its physical one."""
+        return self.parent if self.kind == "type-VF" and self.parent else self.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,11 @@ class Provider:
     inventories: Mapping[str, int] = field(default_factory=dict)
     usages: Mapping[str, int] | None = None
     traits: frozenset[str] = frozenset()
+
+    @property
+    def virtual(self) -> bool:
+        """Whether it counts the virtual functions of its card: then their addresses are not in Placement."""
+        return self.address is not None and sum(self.inventories.values()) > 1
 
 
 @dataclass(frozen=True, slots=True)

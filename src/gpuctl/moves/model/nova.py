@@ -176,7 +176,11 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """One nova-compute service; ``id`` is a uuid from 2.53 on."""
+    """One nova-compute service; ``id`` is a uuid from 2.53 on.
+
+    Attributes:
+        silent: the database of its cell does not answer Nova: all but its host is unknown (2.69).
+    """
 
     id: str
     host: str
@@ -186,6 +190,7 @@ class Compute:
     reason: str | None = None
     updated: str | None = None
     zone: str | None = None
+    silent: bool = False
 
 
 def _last_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from gpuctl.moves.model import AWAITS, BROKEN, Books, Finding, Server
@@ -79,10 +80,11 @@ def _placement(say: Say, track: Track, books: Books, dest: str) -> Iterator[Find
         yield say.fail("moved-allocation", title, evidence)
     else:
         right = right_addresses(track, books, dest)
-        addresses = {(books.providers or {})[uuid].address for uuid in held}
+        addresses = Counter({(books.providers or {})[uuid].address: count for uuid, count in held.items()})
         if right is not None and addresses != right:
+            really = sorted(right.elements())
             yield say.fail(
-                "moved-allocation", "it holds another card in Placement than it has", f"{evidence}; has {sorted(right)}"
+                "moved-allocation", "it holds another card in Placement than it has", f"{evidence}; has {really}"
             )
         else:
             yield say.good("moved-allocation", "Placement has its cards", evidence)

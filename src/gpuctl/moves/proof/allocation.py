@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpuctl.moves.books.holdings import as_provided
 from gpuctl.moves.model import Allocation, Books
 from gpuctl.moves.proof.guest import gpus_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from gpuctl.moves.move import Track
 
 
-def right_addresses(track: Track, books: Books, dest: str) -> set[str] | None:
-    """Return the addresses of the cards that the server really has on its host; None where nobody shows them."""
+def right_addresses(track: Track, books: Books, dest: str) -> Counter[str] | None:
+    """Return the cards that the server really has on its host, by the addresses that Placement has for them.
+
+    None where nobody shows them.
+    """
     server = track.move.server
     rows = books.rows_of(server.id)
     if rows is not None:
-        found = {one.address for one in rows if one.host == dest}
-        return found if len(found) == server.cards else None
+        found = Counter(one.provided_by for one in rows if one.host == dest)
+        return found if found.total() == server.cards else None
     view = books.hosts.get(dest)
     domain = next((one for one in (view.domains or ()) if one.uuid == server.id), None) if view else None
     if view is None or domain is None:
         return None
-    cards = {one.lower() for one in gpus_of(domain, view)}
-    return cards if len(cards) == server.cards else None
+    cards = as_provided(books, dest, {one.lower() for one in gpus_of(domain, view)})
+    return cards if cards is not None and cards.total() == server.cards else None
 
 
 def right_allocation(track: Track, books: Books) -> Allocation | None:
@@ -43,11 +50,23 @@ def right_allocation(track: Track, books: Books) -> Allocation | None:
     right = right_addresses(track, books, server.host)
     if right is None or not books.providers:
         return None
-    keep = {uuid for uuid in held if host_of(books, uuid) == server.host and books.providers[uuid].address in right}
-    if (keep == held.keys() and not elsewhere(books, server.id, server.host)) or len(keep) != server.cards:
+    here = {uuid for uuid in held if host_of(books, uuid) == server.host}
+    keep = {uuid: count for uuid in here if (count := min(right[books.providers[uuid].address or ""], held[uuid]))}
+    other = elsewhere(books, server.id, server.host)
+    if (keep == held and not other) or sum(keep.values()) != server.cards:
         return None
-    gone = elsewhere(books, server.id, server.host) | (held.keys() - keep)
-    return replace(allocation, holds={uuid: each for uuid, each in allocation.holds.items() if uuid not in gone})
+    gone = other | (held.keys() - keep.keys())
+    return allotted(allocation, gone, keep)
+
+
+def allotted(allocation: Allocation, gone: Collection[str], cards: Mapping[str, int]) -> Allocation:
+    """Return an allocation without these providers, and with so many of these cards; all else is as it was."""
+    holds = {
+        uuid: dict.fromkeys(held, cards[uuid]) if uuid in cards and len(held) == 1 else dict(held)
+        for uuid, held in allocation.holds.items()
+        if uuid not in gone
+    }
+    return replace(allocation, holds=holds)
 
 
 def elsewhere(books: Books, consumer: str, host: str) -> set[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from gpuctl.moves.books.holdings import as_provided
 from gpuctl.moves.model import AWAITS, BROKEN, OVER, Allocation
+from gpuctl.moves.proof.allocation import allotted
 from gpuctl.moves.recover.case import PROVEN, Case
 from gpuctl.moves.recover.guest import domain_at
 
@@ -27,9 +30,14 @@ def accounts(sight: Sight) -> Iterator[Case]:
 
 
 def devices(allocation: Allocation | None, providers: Mapping[str, Provider]) -> tuple[Provider, ...]:
-    """Return the PCI devices that an allocation names."""
-    held = () if allocation is None else allocation.holds
-    found = [providers[one] for one in held if one in providers and providers[one].address]
+    """Return the PCI devices that an allocation names: a card of which it has several virtual ones so often."""
+    held = {} if allocation is None else allocation.holds
+    found = [
+        providers[one]
+        for one, amounts in held.items()
+        if one in providers and providers[one].address
+        for _ in range(sum(amounts.values()))
+    ]
     return tuple(sorted(found, key=lambda one: (one.host or "", one.address or "")))
 
 
@@ -65,11 +73,14 @@ def right_allocation(sight: Sight, right: tuple[str, ...]) -> Allocation | None:
     allocation, providers = (sight.books.allocations or {}).get(sight.id), sight.books.providers or {}
     if allocation is None or not right:
         return None
-    wrong = {one.uuid for one in devices(allocation, providers) if not _is_right(sight, one, right)}
+    cards = {
+        one.uuid: right.count((one.address or "").lower()) if one.host == sight.home else 0
+        for one in devices(allocation, providers)
+    }
+    wrong = {uuid for uuid, count in cards.items() if not count}
     elsewhere = sight.books.computes.keys() - {sight.home}
     wrong |= {one for one in allocation.holds if one in providers and providers[one].host in elsewhere}
-    kept = {uuid: dict(held) for uuid, held in allocation.holds.items() if uuid not in wrong}
-    return Allocation(allocation.consumer, kept, allocation.generation, allocation.project, allocation.user)
+    return allotted(allocation, wrong, cards)
 
 
 def holds_while_away(sight: Sight) -> Allocation | None:
@@ -106,9 +117,8 @@ def _doubled(sight: Sight, providers: Mapping[str, Provider]) -> Iterator[Case]:
     held = devices((sight.books.allocations or {}).get(sight.id), providers)
     if len(held) <= server.cards:
         return
-    there = _really(sight)
-    found = [(one.address or "").lower() for one in held if one.host == sight.home]
-    right = tuple(one for one in found if one in there)
+    found = Counter((one.address or "").lower() for one in held if one.host == sight.home)
+    right = tuple(sorted((found & _really(sight)).elements()))
     known = len(right) == server.cards
     yield Case(
         "double-allocation",
@@ -123,16 +133,13 @@ def _doubled(sight: Sight, providers: Mapping[str, Provider]) -> Iterator[Case]:
     )
 
 
-def _really(sight: Sight) -> frozenset[str]:
-    """Return the addresses of the cards that the server has on its host: by the claims, else by its domain."""
+def _really(sight: Sight) -> Counter[str]:
+    """Return the cards that the server has on its host, as Placement calls them: by the claims, else by its domain."""
     if sight.rows is not None:
-        return frozenset(one.address.lower() for one in sight.rows if one.host == sight.home)
+        return Counter(one.provided_by.lower() for one in sight.rows if one.host == sight.home)
     mine = domain_at(sight, sight.home)
-    return frozenset(one.lower() for one in mine.hostdevs) if mine is not None else frozenset()
-
-
-def _is_right(sight: Sight, provider: Provider, right: tuple[str, ...]) -> bool:
-    return provider.host == sight.home and (provider.address or "").lower() in right
+    named = None if mine is None else as_provided(sight.books, sight.home, [one.lower() for one in mine.hostdevs])
+    return named or Counter()
 
 
 def _orphans(sight: Sight, providers: Mapping[str, Provider]) -> Iterator[Case]:

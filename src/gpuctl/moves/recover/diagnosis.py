@@ -226,7 +226,9 @@ def _evacuations(sight: Sight) -> Iterator[Case]:
         )
         return
     newest = sight.migrations[-1] if sight.migrations else None
-    if newest is None or newest.kind != "evacuation" or newest.status != "completed" or sight.status != "SHUTOFF":
+    if newest is None or newest.kind != "evacuation" or sight.status != "SHUTOFF":
+        return
+    if newest.status not in {"completed", "done"}:
         return
     if any(one.action in {"start", "stop"} and one.message is None for one in sight.actions[-1:]):
         return
@@ -234,8 +236,10 @@ def _evacuations(sight: Sight) -> Iterator[Case]:
         return  # told by its story
     yield Case(
         "evacuated-and-stopped",
-        f"it was evacuated from {newest.source}, which has cleaned up since; it stays stopped until it is started",
-        (f"migration {newest.id} is completed", "status SHUTOFF"),
+        f"it was evacuated from {newest.source}, "
+        + ("which has cleaned up since" if newest.status == "completed" else "which is away and holds no card of it")
+        + "; it stays stopped until it is started",
+        (f"migration {newest.id} is {newest.status}", "status SHUTOFF"),
         migration=newest,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gpuctl.moves.books.holdings import waits
 from gpuctl.moves.model import AWAITS, BROKEN, Action, Books, Domain, HostView, Migration, Row, Server
 from gpuctl.moves.move import Options
 from gpuctl.moves.recover.era import Era, era_of
@@ -117,7 +118,7 @@ class Sight:
     @property
     def evacuation(self) -> Migration | None:
         """The newest evacuation whose old host has not cleaned up yet; None where there is none."""
-        left = [one for one in self.migrations if one.kind == "evacuation" and one.status == "done"]
+        left = [one for one in self.migrations if waits(self.books, one)]
         return left[-1] if left else None
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuctl.moves.guards.cards import others
 from gpuctl.moves.guards.place import allows, short
+from gpuctl.moves.guards.services import others
 from gpuctl.moves.guards.situation import Situation
 from gpuctl.moves.guards.state import UNSHELVE_HOST
 from gpuctl.moves.guards.supply import enough

@@ -89,6 +89,16 @@ def test_rows(rows, expected):
     assert ids(books(rows=rows)) == expected
 
 
+def test_a_move_that_was_tried_again_and_again_is_one_finding_for_each_host():
+    tries = tuple(migration(number, "error", source="gpu-a", dest="gpu-b") for number in range(1, 31))
+    other = migration(31, "error", source="gpu-a", dest="gpu-c")
+    every = audit(books(rows=None, migrations=(*tries, other)), now=NOON).findings
+    said = [one.evidence for one in every if one.id == "migration-error"]
+    assert len(said) == 2
+    assert said[0].startswith("migration 30 (migration gpu-a -> gpu-b) is `error`, and 29 older ones")
+    assert said[1].startswith("migration 31 (migration gpu-a -> gpu-c) is `error`;")
+
+
 def test_rows_say_which_migration_holds_them():
     made = books(rows=(row(), row("gpu-b")), migrations=(migration(7, "error", source="gpu-a", dest="gpu-b"),))
     assert found(made)["row-elsewhere"].evidence == (
@@ -169,7 +179,14 @@ RESIZED = dict(servers={GUEST: server(status="VERIFY_RESIZE", vm_state="resized"
             set(),
         ),
         (migration(status="done", kind="evacuation"), {}, {"evacuated-host-back"}),
-        (migration(status="done", kind="evacuation", source="gpu-gone"), {}, {"evacuated-host-away"}),
+        (migration(status="done", kind="evacuation", source="gpu-gone"), {"rows": None}, {"evacuated-host-away"}),
+        # The rows show that nothing waits for that host any more; one of a compute node that was purged may be of it.
+        (migration(status="done", kind="evacuation", source="gpu-gone"), {}, set()),
+        (
+            migration(status="done", kind="evacuation", source="gpu-gone"),
+            {"rows": (row(), row("compute node 7"))},
+            {"evacuated-host-away", "row-elsewhere"},
+        ),
         (migration(status="completed", kind="evacuation"), {}, set()),
     ],
 )

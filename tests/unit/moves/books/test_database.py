@@ -26,13 +26,13 @@ def cell(tmp_path):
             CREATE TABLE compute_nodes (id INTEGER, host TEXT, deleted INTEGER);
             CREATE TABLE instances (uuid TEXT, deleted INTEGER);
             CREATE TABLE pci_devices (id INTEGER, compute_node_id INTEGER, address TEXT, vendor_id TEXT, product_id TEXT, dev_type TEXT,
-                                      status TEXT, instance_uuid TEXT, request_id TEXT, extra_info TEXT, deleted INTEGER);
+                                      status TEXT, instance_uuid TEXT, request_id TEXT, extra_info TEXT, parent_addr TEXT, deleted INTEGER);
             INSERT INTO compute_nodes VALUES (1, 'gpu-a', 0), (2, 'gpu-b', 7);
         """)
         base.executemany("INSERT INTO instances VALUES (?, ?)", [(OWNER, 0), (DEAD, 12)])
         for number, node, address, status, owner, extra, deleted in rows:
             base.execute(
-                "INSERT INTO pci_devices VALUES (?, ?, ?, '10de', '2330', 'type-PF', ?, ?, NULL, ?, ?)",
+                "INSERT INTO pci_devices VALUES (?, ?, ?, '10de', '2330', 'type-PF', ?, ?, NULL, ?, NULL, ?)",
                 (number, node, address, status, owner, extra, deleted),
             )
         base.commit()
@@ -147,3 +147,15 @@ def test_the_migrations_of_a_deleted_server_are_found_by_it_and_by_one_of_them(t
     assert database.migrations(OWNER) == ()
     with pytest.raises(ValueError, match="badly formed"):
         database.migrations("' OR 1=1 --")
+
+
+def test_which_cell_a_host_is_in(cell, tmp_path):
+    first, second = cell("first.db"), cell("second.db")
+    base = sqlite3.connect(tmp_path / "second.db")
+    base.execute("UPDATE compute_nodes SET deleted = 9 WHERE host = 'gpu-a'")
+    base.execute("INSERT INTO compute_nodes VALUES (3, 'gpu-c', 0)")
+    base.commit()
+    base.close()
+    view = NovaDatabase.of([first, second]).read()
+    assert (view.cells["gpu-a"], view.cells["gpu-c"]) == (0, 1), "gpu-a was in the second once"
+    assert "gpu-b" in view.cells, "of one that is deleted the rows still count"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gpuctl.moves.drain.run import run
 from gpuctl.moves.drain.service import enable_again
 from gpuctl.moves.errors import Unsafe
 from gpuctl.remote.errors import AuthenticationFailed, Unreachable
-from tests.unit.moves.engine.kit import SimLook
+from tests.unit.moves.engine.kit import QUICK, SimLook
 
 
 @pytest.fixture
@@ -71,6 +72,27 @@ def test_a_host_that_is_up_is_not_evacuated(rig_of):
     with pytest.raises(Unsafe, match="is up"):
         evacuate(rig)
     assert not rig.sim.hosts["gpu-0"].forced_down
+
+
+def test_a_host_that_comes_back_while_the_plan_is_read_is_not_evacuated(dead):
+    rig = dead()
+    job = rig.prepare(evacuate=True, confirmed_dead="gpu-0")
+    rig.sim.start_compute("gpu-0")
+    with pytest.raises(Unsafe, match="is up"):
+        run(job, pace=QUICK)
+    assert not rig.sim.hosts["gpu-0"].forced_down
+    assert not any("action" in one for one in rig.sim.counts())
+
+
+def test_a_host_that_reports_although_it_is_forced_down_is_alive(dead):
+    rig = dead()
+    host = rig.sim.hosts["gpu-0"]
+    host.up, host.forced_down = True, True
+    with pytest.raises(Unsafe, match="forced down, and yet its service wrote its record"):
+        evacuate(rig)
+    assert not any("action" in one for one in rig.sim.counts())
+    host.up, host.seen = False, rig.sim.clock.now - 61
+    assert evacuate(rig).exit_code == 0
 
 
 @pytest.mark.parametrize("typed", ["", "gpu-1", "gpu-00"])

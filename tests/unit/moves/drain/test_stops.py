@@ -38,6 +38,40 @@ def test_the_first_failure_stops_what_waits_and_the_same_command_goes_on(rig_of)
     assert rig.sim.happened.overlaps == []
 
 
+def test_one_that_waits_for_its_confirm_elsewhere_still_holds_the_host(rig_of):
+    rig = rig_of(tracking=False)
+    rig.hosts(3)
+    half, _ = rig.servers(2)
+    client = Client(rig.sim.url)
+    client.act(half, "migrate", {"host": "gpu-1"})
+    rig.sim.settle()
+    result = rig.drain()
+    assert rig.states(result) == {"done": 1}
+    assert result.exit_code == 5
+    assert "until migration 1 to gpu-1 is confirmed" in result.left[0]
+    client.act(half, "confirmResize", None)
+    rig.sim.settle()
+    assert rig.drain().exit_code == 0
+
+
+def test_one_that_is_on_its_way_to_the_host_when_it_is_drained(rig_of):
+    rig = rig_of(tracking=False)
+    rig.hosts(2)
+    (coming,) = rig.servers(1, "gpu-1")
+    plain = rig.sim.boot("plain", "gpu-1", "").id
+    client = Client(rig.sim.url)
+    rig.sim.freeze()
+    for one in (coming, plain):
+        client.act(one, "migrate", {"host": "gpu-0"})
+    rig.sim.advance(0.025)
+    assert {(one.status, one.dest) for one in rig.sim.migrations} == {("migrating", "gpu-0")}
+    result = rig.drain()
+    assert (result.exit_code, len(result.left)) == (1, 1), "one without cards is not a drain's"
+    assert "on its way here: migration 1 from gpu-1 is `migrating`" in result.left[0]
+    rig.sim.settle()
+    assert rig.sim.servers[coming].host == "gpu-0"
+
+
 def test_as_many_failures_as_were_allowed(rig_of):
     rig = rig_of(tracking=False)
     rig.hosts(3)

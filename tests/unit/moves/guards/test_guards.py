@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from gpuctl.moves.drain.room import lacking, need_of, room_of
 from gpuctl.moves.guards import GUARDS, Group, Situation, guard
 from gpuctl.moves.guards.supply import enough
-from gpuctl.moves.model import Allocation, Domain, HostView
+from gpuctl.moves.model import Allocation, Domain, HostView, Unseen
 from gpuctl.moves.move import Options
 from tests.unit.moves.ways.kit import ID, books, card, compute, migration, node, row, server
 
@@ -99,6 +102,10 @@ ROWS = [
     ("move-destination-up", "fail", {"to": "gpu-b", "computes": computes(gpu_b={"enabled": False})}),
     ("move-destination-up", "fail", {"to": "gpu-b", "computes": computes(gpu_b={"forced_down": True})}),
     ("move-destination-up", "fail", {"computes": {"gpu-a": compute("gpu-a")}}),
+    ("move-database", "pass", {}),
+    ("move-database", "pass", {"unseen": (Unseen("database", "not asked for", asked=False),)}),
+    ("move-database", "pass", {"rows": (OURS,)}),
+    ("move-database", "fail", {"unseen": (Unseen("database", "it does not answer"),)}),
     ("move-free-card", "skip", {}),
     ("move-free-card", "skip", {"to": "gpu-b"}),
     ("move-free-card", "pass", {"to": "gpu-b", **TRACKED}),
@@ -173,6 +180,41 @@ def test_what_fails_says_what_was_seen_and_what_to_do(fields):
             assert one.title
             assert one.evidence
             assert one.fix
+
+
+def traited(*, here=("CUSTOM_H100",), there=("CUSTOM_H100",), used=0, seen=True):
+    """Books of a cloud whose device_spec gives all cards one resource class, and tells them apart by traits."""
+    base = {"COMPUTE_MANAGED_PCI_DEVICE"}
+    cards = [
+        card("gpu-a", 1, used=1, kind="CUSTOM_GPU", traits=frozenset(base | {*here})),
+        card("gpu-b", 1, used=used, kind="CUSTOM_GPU", traits=frozenset(base | {*there})),
+    ]
+    if not seen:  # a host without any room is in no summary: neither usages nor traits are known
+        cards[0] = replace(cards[0], usages=None, inventories={}, traits=frozenset())
+    held = {ID: Allocation(ID, {"gpu-a-1": {"CUSTOM_GPU": 1}}, 1)}
+    return books(tracked=True, providers={one.uuid: one for one in cards}, allocations=held)
+
+
+@pytest.mark.parametrize(
+    ("found", "fields"),
+    [
+        (True, {}),
+        (True, {"here": (), "there": ()}),
+        (True, {"there": ("CUSTOM_H100", "HW_PCI_ONE_TIME_USE")}),
+        (False, {"there": ("CUSTOM_A100",)}),
+        (False, {"there": ()}),
+        (False, {"here": ("CUSTOM_H100", "HW_PCI_LIVE_MIGRATABLE")}),
+        (False, {"used": 1}),
+        (None, {"seen": False}),
+        (True, {"seen": False, "here": (), "there": ()}),
+    ],
+)
+def test_cards_of_one_class_are_told_apart_by_their_traits(found, fields):
+    made = traited(**fields)
+    assert enough(made, server(), "gpu-b")[0] is found
+    wanted_there = need_of(made, server(), room_of(made, "gpu-b"))
+    assert wanted_there.sure is (found is not None)
+    assert (not lacking(room_of(made, "gpu-b").free, wanted_there.takes)) is (found is not False)
 
 
 def test_several_kinds_are_counted_each():

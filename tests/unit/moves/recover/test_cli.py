@@ -70,8 +70,19 @@ def test_nobody_to_ask_is_exit_2_and_nothing_was_touched(rig, run):
     one = rig(hosts=False)
     left_in_verify_resize(one)
     _, err = run("recover", "guest", "--revert", code=2)
-    assert "--yes" in err
+    assert "--accept revert" in err
+    assert "--yes" not in err  # which does not agree to what loses something
     assert one.cloud.server_state(one.server)["status"] == "VERIFY_RESIZE"
+
+
+def test_nobody_to_ask_about_what_loses_nothing_is_told_of_yes(rig, run, over_ssh):
+    one = rig()
+    left_in_verify_resize(one)
+    over_ssh(one)
+    _, err = run("recover", "guest", "--ssh", code=2)
+    assert "say --yes to agree beforehand" in err
+    run("recover", "guest", "--ssh", "--yes", code=0)
+    assert one.cloud.server_state(one.server)["status"] == "ACTIVE"
 
 
 def test_what_loses_something_is_not_agreed_to_by_yes_but_by_its_name(rig, run):
@@ -139,6 +150,15 @@ def test_leftovers_are_listed_and_put_into_quarantine(rig, run, over_ssh, target
     assert request["nova_host"] == HERE
     assert request["proof"][one.server] == {"server_host": THERE, "status": "ACTIVE", "open_migrations": []}
     assert request["destination_shares"] == {one.server: False}
+
+
+@pytest.mark.parametrize("words", [("list",), ("quarantine",), ("restore",), ("purge",)])
+def test_of_a_server_that_never_moved_it_says_so_and_asks_nothing(rig, run, over_ssh, words):
+    one = rig()
+    over_ssh(one)
+    out, _ = run("leftovers", *words, "guest", code=0)
+    assert "nowhere to look" in out
+    assert one.hosts.asked == []
 
 
 def test_nothing_is_put_away_while_a_move_waits(rig, run, over_ssh):
