@@ -104,3 +104,29 @@ def test_check_mode_restarts_nothing(play, rig):
     assert "device_spec = common" in done.said
     assert log(rig) == []
     assert not (rig / "etc-c1").exists()
+
+
+def test_a_service_that_was_not_seen_running_is_restarted_by_the_next_run(play, rig):
+    (rig / "broken-compute@c1").touch()
+    named, where = hosts(rig, "c1", "ctl"), groups(["c1"], ["ctl"])
+    assert play("nova", named, groups=where).code == 2
+    again = play("nova", named, groups=where)
+    assert again.code == 2, "the file is there, but the service does not run with it"
+    assert not (rig / "etc-ctl").exists()
+    (rig / "broken-compute@c1").unlink()
+    assert play("nova", named, groups=where).code == 0
+    assert [line for line in log(rig) if line.endswith("@c1")] == ["restart compute@c1", "active compute@c1"] * 3
+    count = len(log(rig))
+    assert play("nova", named, groups=where).code == 0
+    assert len(log(rig)) == count
+    assert sorted(path.name for path in (rig / "etc-c1").iterdir()) == ["zz-gpuctl-compute.conf"]
+
+
+def test_a_file_with_nothing_to_say_takes_an_older_ones_place(play, rig):
+    named, where = hosts(rig, "c1"), groups(["c1"], [])
+    assert play("nova", named, groups=where).code == 0
+    (rig / "nova/compute.conf").write_text("# this host has no card any more\n")
+    done = play("nova", named, groups=where)
+    assert done.code == 0, done.said
+    assert (rig / "etc-c1/zz-gpuctl-compute.conf").read_text() == "# this host has no card any more\n"
+    assert log(rig).count("restart compute@c1") == 2

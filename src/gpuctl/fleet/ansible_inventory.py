@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -36,8 +37,10 @@ def ask_ansible(sources: Sequence[str], why: str) -> Inventory:
             resolution="install ansible-core here, or write that part as plain text",
         )
     argv = [tool, "--list", *(word for source in sources for word in ("-i", source))]
+    # Ansible only warns of a source that it cannot read, and goes on without its hosts.
+    env = {**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True"}
     try:
-        ran = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT, check=False)
+        ran = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT, env=env, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BadInventory("ansible-inventory did not answer", details=str(error)) from error
     errors = ran.stderr.decode("utf-8", "replace").strip()

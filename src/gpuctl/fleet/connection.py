@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuctl.fleet.errors import BadInventory
+from gpuctl.remote.ssh_config import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.netcommon.libssh")
 _FLAGS = "46AaCfGgKkMNnqsTtVvXxYy"  # ssh's letters that take no value: none of them says where a host is
+_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")  # in the order of ssh's words
+_SAME = {"proxyjump": "proxycommand"}  # whichever is first
 _TRUE = ("true", "yes", "on", "1", "y", "t")
 
 
@@ -34,10 +37,14 @@ def settings_of(host: str, variables: Mapping[str, Any], base: Settings) -> Sett
             resolution="leave it out with --limit, or run gpuctl host check on it",
         )
     said = base
-    arguments = " ".join(str(variables.get(f"ansible_ssh_{kind}_args") or "") for kind in ("common", "extra"))
+    arguments = " ".join(str(variables.get(name) or "") for name in _ARGUMENTS)
+    heard = set[str]()
     try:
         for name, value in _options(shlex.split(arguments)):
-            said = _apply(said, name, value)
+            kind = _SAME.get(name, name)
+            if kind not in heard or kind == "identityfile":  # of an option said twice ssh takes the first
+                said = _apply(said, name, value)
+            heard.add(kind)
         if variables.get("ansible_port"):
             said = replace(said, port=int(variables["ansible_port"]))
     except ValueError as error:
@@ -88,7 +95,7 @@ def _apply(said: Settings, name: str, value: str) -> Settings:
     if name == "user":
         return replace(said, user=value)
     if name == "connecttimeout":
-        return replace(said, connect_timeout=float(value))
+        return replace(said, connect_timeout=None if value.lower() == "none" else seconds(value) or None)
     if name == "userknownhostsfile" and value != "/dev/null":
         return replace(said, known_hosts=tuple(Path(part).expanduser() for part in value.split()))
     if name == "config":

@@ -31,6 +31,7 @@ KEPT = (
     "ansible_port",
     "ansible_user",
     "ansible_private_key_file",
+    "ansible_ssh_args",
     "ansible_ssh_common_args",
     "ansible_ssh_extra_args",
     "ansible_connection",

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _LEFT_OUT = (".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry")  # Ansible's
 _YAML = (".yml", ".yaml", ".json")
-_BESIDE = ("group_vars", "host_vars")
+_BESIDE = ("group_vars", "host_vars", "vars_plugins")
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:[#;].*)?")
+_SECTIONED = re.compile(r"(?:\s*(?:[#;].*)?\n)*\s*\[")  # what begins so is no YAML mapping
 _VAULT = "$ANSIBLE_VAULT"
 _PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:]*(?:\[[^\]]*\][^:]*)*):(\d+)")
 
@@ -38,7 +39,8 @@ def read(source: str, draft: Draft) -> list[str]:
     path = Path(source).expanduser()
     try:
         if path.is_dir():
-            return _folder(path, draft)
+            _folder(path, draft)
+            return _beside(path, draft)  # of folders in it they are not read
         if not path.exists():
             raise BadInventory(
                 f"no inventory {source}", resolution=f"-i FILE; for a single host with a comma: -i {source},"
@@ -49,7 +51,7 @@ def read(source: str, draft: Draft) -> list[str]:
         raise BadInventory(f"cannot read the inventory {source}", details=str(error)) from error
 
 
-def _folder(path: Path, draft: Draft) -> list[str]:
+def _folder(path: Path, draft: Draft) -> None:
     for file in sorted(path.iterdir()):
         if file.name in _BESIDE or file.name.startswith(".") or file.name.endswith(_LEFT_OUT):
             continue
@@ -57,7 +59,6 @@ def _folder(path: Path, draft: Draft) -> list[str]:
             _folder(file, draft)
         else:
             _file(file, draft)
-    return _beside(path, draft)
 
 
 def _file(path: Path, draft: Draft) -> None:
@@ -70,7 +71,7 @@ def _file(path: Path, draft: Draft) -> None:
         _yaml(path, text, draft)
     elif path.suffix == ".toml":
         raise NeedsAnsible(f"{path} is TOML")
-    elif not path.suffix and not re.search(r"^\s*\[", text, re.MULTILINE) and _is_mapping(path, text):
+    elif not path.suffix and not _SECTIONED.match(text) and _is_mapping(path, text):
         _yaml(path, text, draft)
     else:
         _ini(path, text, draft)
@@ -88,17 +89,27 @@ def _is_mapping(path: Path, text: str) -> bool:
 
 def _ini(path: Path, text: str, draft: Draft) -> None:
     section = ("ungrouped", "hosts")
+    known, wanted = {"all", "ungrouped", *draft.groups}, dict[str, str]()
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line[0] in "#;":
             continue
         try:
-            section = _ini_line(draft, section, line)
+            before, section = section, _ini_line(draft, section, line)
         except (BadInventory, ValueError) as error:
             brief = error.brief if isinstance(error, BadInventory) else str(error)
             raise BadInventory(
                 f"{path}:{number}: {brief}", details=_hidden(raw), resolution="see Ansible's INI inventories"
             ) from error
+        if line[0] == "[" and section[1] != "vars":
+            known.add(section[0])
+        elif line[0] == "[" or before[1] == "children":
+            wanted.setdefault(section[0] if line[0] == "[" else _child(line), f"{path}:{number}")
+    for name, where in wanted.items():
+        if name not in known:
+            raise BadInventory(
+                f"{where}: there is no group {name}", resolution=f"correct the name, or write [{name}] with its hosts"
+            )
 
 
 def _ini_line(draft: Draft, section: tuple[str, str], line: str) -> tuple[str, str]:
@@ -116,12 +127,16 @@ def _ini_line(draft: Draft, section: tuple[str, str], line: str) -> tuple[str, s
             raise BadInventory("name=value is wanted")
         draft.group(group).variables.update(kept({name.strip(): _value(value.strip())}))
     elif kind == "children":
-        child = line.split("#", 1)[0].strip()
+        child = _child(line)
         draft.group(group).children[child] = None
         draft.group(child)
     else:
         _ini_host(draft, group, line)
     return group, kind
+
+
+def _child(line: str) -> str:
+    return line.split("#", 1)[0].strip()
 
 
 def _ini_host(draft: Draft, group: str, line: str) -> None:
@@ -258,15 +273,20 @@ def _variables(base: Path, notes: list[str]) -> dict[str, Any]:
 
 
 def _files(base: Path) -> Iterator[Path]:
-    """The variable files of one name: NAME, NAME.yml, ..., and all in the folder NAME."""
-    if base.is_dir():
-        for path in sorted(base.rglob("*")):
-            hidden = any(part.startswith(".") for part in path.relative_to(base).parts)
-            if path.is_file() and not hidden and path.suffix in ("", *_YAML) and not path.name.endswith(_LEFT_OUT):
-                yield path
-    elif base.is_file():
-        yield base
-    for suffix in _YAML:
+    """The variable files of one name: the first that is there of NAME, NAME.yml, ...; of a folder all in it."""
+    for suffix in ("", *_YAML):
         path = base.with_name(base.name + suffix)
-        if path.is_file():
-            yield path
+        if path.exists():
+            yield from _inside(path)
+            return
+
+
+def _inside(path: Path) -> Iterator[Path]:
+    """A file, or a folder's files and those of its folders, as Ansible finds them (find_vars_files)."""
+    if not path.is_dir():
+        yield path
+        return
+    for one in sorted(path.iterdir()):
+        suffixes = ("",) if one.is_dir() else ("", *_YAML)
+        if one.suffix in suffixes and not one.name.startswith(".") and not one.name.endswith("~"):
+            yield from _inside(one)

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _RANGE = re.compile(r"\[([0-9]+|[A-Za-z]):([0-9]+|[A-Za-z])(?::([0-9]+))?\]")
-_SUBSCRIPT = re.compile(r"(.+)\[(-?\d+)?(?:([:-])(-?\d+)?)?\]")
+_SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*))\]")  # Ansible's PATTERN_WITH_SUBSCRIPT
+_NO_SUBSCRIPT = re.compile(r".+\[(?::-?[0-9]*|-[0-9]+:-?[0-9]*|[0-9]+:-[0-9]+)\]")
 _MANY = 100_000  # hosts that one range may mean; more is a typing mistake
 
 
 # What a shell, ssh, a pattern of Ansible's or a file system would take for something else (ssh.c, valid_hostname).
-_STRANGE = re.compile(r"[\s\x00-\x1f\x7f-\x9f'\"`$\\;&<>|(){}*?!#,/~]|^[-@.]|\.\.")
+_STRANGE = re.compile(r"[\s\x00-\x1f\x7f-\x9f'\"`$\\;&<>|(){}*?!#,/~\ud800-\udfff]|^[-@.]|\.\.")
 
 
 def proper(name: str) -> str:
@@ -73,7 +74,7 @@ def select(limit: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]
     """Return the hosts that one of Ansible's patterns means, in the inventory's order.
 
     ``a:b`` or ``a,b`` is either, ``!a`` without, ``&a`` only those also in; ``*`` and ``?`` are globs, ``~`` begins a
-    regular expression, ``group[0]`` and ``group[0:4]`` count, ``@file`` holds patterns, one a line.
+    regular expression, ``group[0]``, ``gpu*[0:4]`` and ``group[8:]`` count, ``@file`` holds patterns, one a line.
 
     Raises:
         BadInventory: a part of it means no host or group of this inventory, or it means none in all.
@@ -133,15 +134,27 @@ def _meant(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str
         return groups[pattern]
     if pattern in set(hosts):
         return (pattern,)
-    counted = _SUBSCRIPT.fullmatch(pattern)
-    if counted and not pattern.startswith("~") and counted[1] in groups:
-        return _counted(counted, groups[counted[1]], pattern)
+    if not pattern.startswith("~"):
+        counted = _SUBSCRIPT.fullmatch(pattern)
+        if counted and counted[1] in ("all", "*"):
+            raise BadInventory(
+                f"--limit: {pattern} means other hosts to Ansible, whose order of all hosts is its own",
+                resolution="count in a group, or name the hosts",
+            )
+        if counted:
+            return _counted(counted, _meant(counted[1], hosts, groups), pattern)
+        if _NO_SUBSCRIPT.fullmatch(pattern):
+            raise BadInventory(
+                f"--limit: {pattern} does not count: to Ansible these are letters of which one fits",
+                resolution="count from the front, GROUP[0:3] or GROUP[4:], or take one from the end, GROUP[-1]",
+            )
     try:
         match = re.compile(pattern[1:] if pattern.startswith("~") else fnmatch.translate(pattern)).match
     except re.error as error:
         raise BadInventory(f"--limit: {pattern!r} is no regular expression", details=str(error)) from error
-    named = {host for group, members in groups.items() if match(group) for host in members}
-    found = [host for host in hosts if match(host) or host in named]
+    # In Ansible's order, for those that are counted.
+    named = [host for group, members in groups.items() if match(group) for host in members]
+    found = list(dict.fromkeys([*named, *filter(match, hosts)]))
     if not found:
         raise BadInventory(
             f"--limit: no host or group {pattern!r} in this inventory",
@@ -153,14 +166,12 @@ def _meant(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str
 
 def _counted(found: re.Match[str], members: Sequence[str], pattern: str) -> Sequence[str]:
     """Return group[0], group[-1], group[1:3]: both ends belong to it, as in Ansible."""
-    first = int(found[2] or 0)
     try:
-        if not found[3]:
-            return (members[first],)
+        if found[2]:
+            return (members[int(found[2])],)
     except IndexError:
-        raise BadInventory(f"--limit: {pattern} is beyond the group's {len(members)} hosts") from None
-    last = int(found[4]) if found[4] else len(members) - 1
-    return members[first : len(members) if last == -1 else last + 1]
+        raise BadInventory(f"--limit: {pattern} is beyond the {len(members)} hosts of {found[1]}") from None
+    return members[int(found[3]) : int(found[4]) + 1 if found[4] else len(members)]
 
 
 # the last number of the first label: node01.rack2.example is node[01]

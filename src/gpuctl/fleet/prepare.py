@@ -130,7 +130,7 @@ class FleetRun:
         """
         wish, waiting = self.journal.wish, set(hosts)
         # Done by an earlier part of this run, which ended before it gave them back.
-        self._drains.give_back([host for host in self.journal.away if host not in waiting], interrupted=False)
+        self._give_back([host for host in self.journal.away if host not in waiting])
         waves = batches(hosts, wish.canary, wish.serial)
         self.stopped = self._enough(waiting) if waiting else ""
         if self.stopped:
@@ -167,7 +167,17 @@ class FleetRun:
         waiting = [host for host in ready if self.journal.states[host].state == REBOOT_NEEDED]
         if waiting and self.journal.wish.reboot and not self.interrupted:
             self._reboot(waiting)
-        self._drains.give_back(wave, interrupted=self.interrupted)
+        self._give_back(wave)
+
+    def _give_back(self, hosts: Sequence[str]) -> None:
+        """What was taken from the scheduler comes back if a check says that it is ready; a reboot has had its own."""
+        journal = self.journal
+        done = [host for host in hosts if host in journal.away and journal.states[host].state == DONE]
+        unseen = [host for host in done if not (journal.states[host].check or {}).get("ready")]
+        if unseen and self.drainer is not None and journal.wish.verb == "prepare" and not self.interrupted:
+            self.told.phase(f"checking {', '.join(unseen)}")
+            self._again("check", unseen, {"check_require_ready": True})
+        self._drains.give_back(hosts, interrupted=self.interrupted)
 
     def _drained(self, wave: Sequence[str]) -> list[str]:
         """Return the hosts that may be changed now."""
@@ -194,16 +204,16 @@ class FleetRun:
     def _reboot(self, hosts: Sequence[str]) -> None:
         wish = self.journal.wish
         self.told.phase(f"rebooting {', '.join(hosts)}")
+        ready = wish.verb == "prepare"
+        self._again("reboot", hosts, {"reboot_timeout": wish.reboot_timeout, "reboot_require_ready": ready})
+
+    def _again(self, name: str, hosts: Sequence[str], variables: Mapping[str, Any]) -> None:
+        """Run reboot or check on hosts that are changed already."""
         # Not under way twice: a host that is interrupted now is asked again by --resume, whatever state it is in.
         before = {host: self.journal.states[host] for host in hosts}
         self.journal.begun(hosts)
-        variables: dict[str, Any] = {
-            "reboot_timeout": wish.reboot_timeout,
-            "reboot_require_ready": wish.verb == "prepare",
-        }
-        if "prepare_vendors" in wish.variables:
-            variables["reboot_vendors"] = wish.variables["prepare_vendors"]
-        self._play("reboot", hosts, variables, before)
+        vendors = self.journal.wish.variables.get("prepare_vendors")
+        self._play(name, hosts, {**variables, **({f"{name}_vendors": vendors} if vendors else {})}, before)
 
     def _play(
         self,

@@ -121,20 +121,30 @@ class Journal:
         lines = _lines(data)
         if not lines or lines[0].get("schema") != SCHEMA:
             raise JournalFailed(f"{path} is no journal of a fleet run", resolution="leave --resume out")
-        head = lines[0]
-        journal = cls(path.stem, Wish.of(head["wish"]), tuple(head["hosts"]))
-        for line in lines[1:]:
-            for host in line.get("begun", ()):
-                journal.states[host] = _asked(host)
-            if "host" in line:
-                journal.states[line["host"]] = HostState.of(line)
-            if "away" in line:
-                journal.away[line["away"]] = line["drain"]
-            if "back" in line:
-                journal.away.pop(line["back"], None)
-            if "end" in line:
-                journal.ended, journal.stopped = line["end"], line["stopped"] or ""
+        try:
+            journal = cls(path.stem, Wish.of(lines[0]["wish"]), tuple(lines[0]["hosts"]))
+            for line in lines[1:]:
+                journal._take(line)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise JournalFailed(
+                f"{path} is a journal of another version of gpuctl",
+                details=f"{type(error).__name__}: {error}",
+                resolution="use that version, or leave --resume out: hosts that are done have nothing to do",
+            ) from error
         return journal
+
+    def _take(self, line: dict[str, Any]) -> None:
+        """Take one line after the first."""
+        for host in line.get("begun", ()):
+            self.states[host] = _asked(host)
+        if "host" in line:
+            self.states[line["host"]] = HostState.of(line)
+        if "away" in line:
+            self.away[line["away"]] = line["drain"]
+        if "back" in line:
+            self.away.pop(line["back"], None)
+        if "end" in line:
+            self.ended, self.stopped = line["end"], line["stopped"] or ""
 
     def hold(self, lock: int, file: int) -> None:
         """Lines go to that open file from now on; both are closed with the journal."""

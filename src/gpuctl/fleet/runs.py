@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 KEPT = 100  # runs
+_TAIL = {"counts", "findings", "changes", "states", "problems"}  # what is read of a kept run
 _LEVEL = 1  # of gzip: a rack's facts shrink to a tenth all the same
 
 
@@ -142,9 +143,16 @@ def last_run() -> Run:
     """Return the newest kept run.
 
     Raises:
-        NoRun: there is none.
+        NoRun: there is none, or another version's.
     """
     files = kept()
     if not files:
         raise NoRun("no run is kept yet", details=str(place()), resolution="gpuctl fleet check -i INVENTORY")
-    return open_run(files[-1])
+    run = open_run(files[-1])
+    if missing := _TAIL - run.tail.keys():
+        raise NoRun(
+            f"the kept run {run.path.name} is of another version of gpuctl",
+            details=f"it has no {', '.join(sorted(missing))}",
+            resolution="use that version, or delete it and check again",
+        )
+    return run

@@ -10,11 +10,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gpuctl.fleet.standing import ORDER, standing
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 READY, NOT_READY, READ, FAILED = "ready", "not-ready", "read", "failed"
-_ORDER = {"error": 0, "fail": 1, "warn": 2}
 _WHERE = re.compile(r" \([^()]*port \d+\)")
 
 
@@ -47,9 +48,8 @@ class Summary:
         if error is not None:
             self.errors[host] = error["exit_code"]
             self._put(host, error["code"], "error", _without(error["brief"], host), error["resolution"])
-        for item in (check or {}).get("findings", ()):
-            if item["status"] in _ORDER:
-                self._put(host, item["id"], item["status"], item["title"], item["fix"])
+        for item in standing(check):
+            self._put(host, item["id"], item["status"], item["title"], item["fix"])
 
     def _put(self, host: str, name: str, status: str, title: str, fix: str) -> None:
         group = self._groups.setdefault((name, status), _Group())
@@ -58,7 +58,7 @@ class Summary:
         group.fixes.setdefault(title, fix)
 
     def findings(self) -> list[dict[str, Any]]:
-        """Return the groups: what could not be asked, then what fails, then what warns; most hosts first."""
+        """Return the groups: what could not be asked, what fails, what is not known, what warns; most hosts first."""
         found = []
         for (name, status), group in self._groups.items():
             title = group.titles.most_common(1)[0][0]
@@ -72,7 +72,7 @@ class Summary:
                     "subjects": sum(group.hosts.values()),
                 }
             )
-        return sorted(found, key=lambda item: (_ORDER[item["status"]], -len(item["hosts"]), item["id"]))
+        return sorted(found, key=lambda item: (ORDER[item["status"]], -len(item["hosts"]), item["id"]))
 
     def counts(self, good: str) -> dict[str, int]:
         """Return how many hosts there are in all and in each state; ``good`` is READY or READ."""

@@ -89,6 +89,7 @@ def _look(target: Target, path: Path, jumps: Jumps) -> Shown:
     try:
         way = target.way()
         known = known_hosts.read(tuple(dict.fromkeys((path, *way.known_hosts)))).of(way.known_as)
+        revoked = known_hosts.revoked(way.revoked) if way.revoked is not None else frozenset[str]()
         kinds = tuple(entry.kind for entry in known if not entry.marker)
         line = greet(way, jumps, Deadline(way.connect_timeout), prefer=kinds)
         try:
@@ -100,7 +101,7 @@ def _look(target: Target, path: Path, jumps: Jumps) -> Shown:
     except Exception as error:  # noqa: BLE001 - one host's trouble is not the others'
         return Shown(target.host, FAILED, error=OperatorError(f"{target.host}: {type(error).__name__}: {error}"))
     shown, kind = base64.b64encode(key.asbytes()).decode(), key.get_name()
-    if any(entry.marker == "@revoked" and entry.key == shown for entry in known):
+    if shown in revoked or any(entry.marker == "@revoked" and entry.key == shown for entry in known):
         return Shown(target.host, REVOKED, way.known_as, kind, shown)
     plain = tuple(entry for entry in known if not entry.marker)
     if any(entry.key == shown for entry in plain):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
+
+from gpuctl.fleet.standing import standing, stands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
 CHECK_FORMS = ("jsonl", "csv", "prom", "nagios", "junit")
 FACTS_FORMS = ("jsonl", "csv")
+_LONG = 300  # characters of names; Nagios cuts a line at four thousand, and what is measured stands at its end
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # Char of XML 1.0
 _INNER = ("states", "problems")  # of the kept file: for the next run's comparison
 
 
@@ -79,13 +85,15 @@ def _lines(run: Run, *, check: bool) -> Iterator[str]:
 
 
 def _row(*cells: object) -> str:
+    """Return one row; a spreadsheet shall not take a host's words for a formula."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
+    shown = (f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in cells)
+    csv.writer(out, lineterminator="\n").writerow(shown)
     return out.getvalue()
 
 
 def _csv(run: Run) -> Iterator[str]:
-    """One row a finding that fails or warns, one for a host that could not be asked, one for a host that is well."""
+    """One row a finding that asks for something, one for a host that could not be asked, one for one that is well."""
     yield _row("host", "state", "status", "id", "subject", "title", "evidence", "fix")
     for entry in run.hosts():
         host, state, error = entry["host"], entry["state"], entry["error"]
@@ -117,7 +125,7 @@ def _facts_csv(run: Run) -> Iterator[str]:
 
 
 def _wrong(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [item for item in (entry.get("check") or {}).get("findings", ()) if item["status"] in ("fail", "warn")]
+    return standing(entry.get("check"))
 
 
 def _prom(run: Run) -> Iterator[str]:
@@ -134,7 +142,11 @@ def _prom(run: Run) -> Iterator[str]:
     for name, text, values in (
         ("gpuctl_fleet_host_up", "1 if the host answered the last check.", up),
         ("gpuctl_fleet_host_ready", "1 if the host is ready for passthrough.", ready),
-        ("gpuctl_fleet_findings", "Findings that fail or warn; a host that is well has none.", found),
+        (
+            "gpuctl_fleet_findings",
+            "Findings that fail, warn, or must be known and are not (skip); none where all is well.",
+            found,
+        ),
     ):
         yield f"# HELP {name} {text}\n# TYPE {name} gauge\n{values.getvalue()}"
     from datetime import datetime
@@ -163,7 +175,11 @@ def nagios(run: Run) -> tuple[str, int]:
     else:
         word, code = "OK", 0
     worst = [item for item in findings if item["status"] != "warn"] or findings
-    said = "; ".join(f"{fold(item['hosts'])}: {item['id']}" for item in worst[:3]) or "all ready for passthrough"
+    names = [name if len(name := fold(item["hosts"])) <= _LONG else f"{len(item['hosts'])} hosts" for item in worst[:3]]
+    said = (
+        "; ".join(f"{who}: {item['id']}" for who, item in zip(names, worst, strict=False))
+        or "all ready for passthrough"
+    )
     more = f"; and {len(worst) - 3} more" if len(worst) > 3 else ""
     values = (
         f"hosts={counts['hosts']} ready={counts['ready']} not_ready={counts['not_ready']} failed={counts['failed']}"
@@ -177,8 +193,8 @@ def _junit(run: Run) -> Iterator[str]:
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="gpuctl fleet check">\n'
     for entry in run.hosts():
         findings = (entry.get("check") or {}).get("findings", ())
-        failed = sum(item["status"] == "fail" for item in findings)
-        skipped = sum(item["status"] == "skip" for item in findings)
+        failed = sum(item["status"] != "warn" for item in standing(entry.get("check")))
+        skipped = sum(item["status"] == "skip" and not stands(item) for item in findings)
         error = entry["error"]
         name = _attribute(entry["host"])
         yield (
@@ -200,10 +216,10 @@ def _junit(run: Run) -> Iterator[str]:
 
 
 def _case(item: Mapping[str, Any]) -> str:
-    if item["status"] == "skip":
+    if item["status"] == "skip" and not stands(item):
         return f"<skipped message={_attribute(item['title'])}/>"
     text = escape(_clean(f"{item['evidence']}\n{item['fix']}".strip()))
-    if item["status"] == "fail":
+    if item["status"] in ("fail", "skip"):
         return f"<failure message={_attribute(item['title'])}>{text}</failure>"
     if item["status"] == "warn":
         return f"<system-out>warning: {escape(_clean(item['title']))}\n{text}</system-out>"
@@ -216,4 +232,4 @@ def _attribute(value: object) -> str:
 
 def _clean(text: str) -> str:
     """Leave out what XML 1.0 cannot say."""
-    return "".join(char for char in text if char in "\t\n\r" or ord(char) >= 0x20)
+    return _NO_XML.sub("", text)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuctl.fleet.names import fold
+from gpuctl.fleet.standing import ORDER, VERBS, standing
 from gpuctl.output.table import MARKS, columns, mark, wrap
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from gpuctl.fleet.runs import Run
 
 _FEW = 12  # changed hosts that are told one by one
-_SIGN = {"error": "fail", "fail": "fail", "warn": "warn"}
+_SIGN = {"error": "fail", "fail": "fail", "skip": "fail", "warn": "warn"}
 
 
 def host_line(entry: Mapping[str, Any]) -> str:
@@ -23,10 +24,10 @@ def host_line(entry: Mapping[str, Any]) -> str:
     name = click.style(entry["host"], bold=True)
     if entry["error"] is not None:
         return f"{mark('fail')} {name}  {entry['error']['brief']}\n"
-    wrong = [item for item in (entry.get("check") or {}).get("findings", ()) if item["status"] in ("fail", "warn")]
+    wrong = standing(entry.get("check"))
     if not wrong:
         return ""
-    ids = dict.fromkeys(item["id"] for item in sorted(wrong, key=lambda item: item["status"]))
+    ids = dict.fromkeys(item["id"] for item in sorted(wrong, key=lambda item: ORDER[item["status"]]))
     return f"{mark('warn' if entry['state'] == 'ready' else 'fail')} {name}  {', '.join(ids)}\n"
 
 
@@ -55,7 +56,7 @@ def _finding(item: Mapping[str, Any], total: int, *, verbose: bool) -> str:
     """One line a finding, who has it below, and what to do."""
     number = len(item["hosts"])
     name = click.style(item["id"], fg=MARKS[_SIGN[item["status"]]][1], bold=True)
-    verb = {"error": "", "fail": "  fails", "warn": "  warns"}[item["status"]]
+    verb = f"  {VERBS[item['status']]}".rstrip()
     many = "all hosts" if number == total and total > 1 else f"{number} host{'s' if number != 1 else ''}"
     text = f"{mark(_SIGN[item['status']])} {many}: {name}{verb}  {item['title']}\n"
     rows = [(click.style("    on", dim=True), fold(item["hosts"]))]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuctl.remote import ssh_config
 from gpuctl.remote.errors import BadSshConfig
 from gpuctl.remote.loader import BECOME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PORT = 22
+CONNECT = 10.0  # seconds
 KNOWN_HOSTS = (Path("~/.ssh/known_hosts"), Path("~/.ssh/known_hosts2"))
 GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 DEFAULT_KEYS = tuple(Path(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa"))
@@ -70,6 +72,7 @@ class Endpoint:
         become: what makes root of the user: one of loader.BECOME.
         known_as: the name that its key is filed under (HostKeyAlias, [host]:port).
         known_hosts: the files that are believed.
+        revoked: the file whose keys are believed of no host (RevokedHostKeys), or None.
         connect_timeout: seconds until it counts as not answering.
     """
 
@@ -84,7 +87,8 @@ class Endpoint:
     become: str = ""
     known_as: str = ""
     known_hosts: tuple[Path, ...] = ()
-    connect_timeout: float = 10.0
+    revoked: Path | None = None
+    connect_timeout: float = CONNECT
 
     @property
     def where(self) -> str:
@@ -116,18 +120,24 @@ def _endpoint(name: str, settings: Settings, depth: int) -> Endpoint:
         raise BadSshConfig(f"the jump hosts of {name} go in a circle", resolution="see ProxyJump in `ssh -G HOST`")
     said = ssh_config.lookup(_proper(name, settings.address or name), settings.config)
     user = settings.user or _text(said, "user") or getpass.getuser()
-    port = settings.port or int(_text(said, "port") or PORT)
+    port = settings.port or _number(name, said, "port", int) or PORT
+    if not 0 < port < 65536:
+        raise BadSshConfig(f"{name}: {port} is no port", resolution="see ansible_port, `ssh -G HOST`")
     address = _text(said, "hostname") or settings.address or name
     command, via = _way(name, said, settings, depth)
     for word in (name, address, *([user] if command else ())):
         _proper(name, word)
+    alias = _text(said, "hostkeyalias")
     tokens = {"h": address, "p": str(port), "r": user, "n": name, "%": "%"}
+    files = {**tokens, "k": alias or name, "d": str(Path.home())}
     command = re.sub(r"%([hprn%])", lambda found: tokens[found[1]], command)
     become = "sudo -n" if settings.become is None else settings.become
     if become not in BECOME:
         raise BadSshConfig(f"{name}: cannot become root by {become!r}", resolution=f"one of {', '.join(BECOME[1:])}")
-    configured = tuple(Path(str(file)) for file in _list(said, "identityfile"))
-    plain = _text(said, "hostkeyalias") or (address if port == PORT else f"[{address}]:{port}")
+    configured = tuple(Path(os.path.expandvars(str(file))) for file in _list(said, "identityfile"))
+    revoked = _files(said, "revokedhostkeys", files)
+    patience = _number(name, said, "connecttimeout", ssh_config.seconds)
+    plain = alias or (address if port == PORT else f"[{address}]:{port}")
     return Endpoint(
         name=name,
         address=address,
@@ -139,8 +149,9 @@ def _endpoint(name: str, settings: Settings, depth: int) -> Endpoint:
         command=command,
         become="" if user == "root" else become,
         known_as=plain.lower(),
-        known_hosts=tuple(path.expanduser() for path in settings.known_hosts or _known_hosts(said)),
-        connect_timeout=settings.connect_timeout or float(_text(said, "connecttimeout") or 10),
+        known_hosts=tuple(path.expanduser() for path in settings.known_hosts or _known_hosts(said, files)),
+        revoked=revoked[0] if revoked else None,
+        connect_timeout=settings.connect_timeout or patience or CONNECT,
     )
 
 
@@ -187,10 +198,34 @@ def _jump(name: str, jump: str, settings: Settings, depth: int) -> Endpoint:
     return replace(_endpoint(hop["host"].strip("[]"), own, depth + 1), become="")
 
 
-def _known_hosts(said: Mapping[str, object]) -> tuple[Path, ...]:
-    user = tuple(Path(file) for file in _text(said, "userknownhostsfile").split()) or KNOWN_HOSTS
-    system = tuple(Path(file) for file in _text(said, "globalknownhostsfile").split()) or GLOBAL_KNOWN_HOSTS
-    return tuple(path for path in (*user, *system) if str(path) not in ("none", "/dev/null"))
+def _known_hosts(said: Mapping[str, object], tokens: Mapping[str, str]) -> tuple[Path, ...]:
+    user = _files(said, "userknownhostsfile", tokens) if _text(said, "userknownhostsfile") else KNOWN_HOSTS
+    system = _files(said, "globalknownhostsfile", tokens) if _text(said, "globalknownhostsfile") else GLOBAL_KNOWN_HOSTS
+    return (*user, *system)
+
+
+def _files(said: Mapping[str, object], key: str, tokens: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files that an option names, ssh's tokens and ${NAME} filled in; none is no file."""
+    words = ssh_config.words(_text(said, key))
+    filled = (re.sub(r"%([hprnkd%])", lambda found: tokens[found[1]], os.path.expandvars(word)) for word in words)
+    return tuple(Path(word).expanduser() for word in filled if word not in ("none", "/dev/null"))
+
+
+def _number(name: str, said: Mapping[str, object], key: str, read: Callable[[str], float]) -> Any:  # noqa: ANN401
+    """Return an option's number; 0 where it is not said, or said to be none.
+
+    Raises:
+        BadSshConfig: it is no number.
+    """
+    text = _text(said, key)
+    try:
+        return read(text) if text and text.lower() != "none" else 0
+    except ValueError as error:
+        raise BadSshConfig(
+            f"{name}: {key} {text!r} makes no sense",
+            details=str(error),
+            resolution="see what `ssh -G HOST` makes of it",
+        ) from error
 
 
 def _text(said: Mapping[str, object], key: str) -> str:

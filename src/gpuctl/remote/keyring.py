@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from gpuctl.remote.endpoint import Endpoint
 
+_KINDS = ("ssh-", "ecdsa-", "sk-")
+
 
 @dataclass(slots=True)
 class Offer:
@@ -72,8 +74,15 @@ def _load(path: Path) -> PKey | str:
 
 @functools.lru_cache(maxsize=256)
 def _public(path: Path) -> bytes | None:
-    """Return the public key beside a private one; None where there is none to read."""
-    try:
-        return base64.b64decode(path.with_name(path.name + ".pub").read_text("utf-8").split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
+    """Return the public key beside a private one, or that of ``path`` itself where it is one; None if neither is there.
+
+    `IdentityFile key.pub` is how an agent's key is chosen whose private half is no file (a token, a password manager).
+    """
+    for file in (path.with_name(path.name + ".pub"), path):
+        try:
+            kind, key, *_ = file.read_text("utf-8").split()
+            if kind.startswith(_KINDS):
+                return base64.b64decode(key, validate=True)
+        except (OSError, ValueError):
+            continue
+    return None

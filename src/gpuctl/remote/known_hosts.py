@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MARKERS = ("@revoked", "@cert-authority")
+_KRL = b"SSHKRL\n\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,25 @@ def entries_of(path: Path) -> list[Entry]:
 
 def _unreadable(path: Path, error: OSError) -> BadSshConfig:
     return BadSshConfig(f"cannot read {path}", details=str(error), resolution="make it readable, or take it away")
+
+
+def revoked(path: Path) -> frozenset[str]:
+    """Return the keys, base64, that a RevokedHostKeys file takes from every host.
+
+    Raises:
+        BadSshConfig: it cannot be read (ssh believes no host then), or is a binary list.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if data.startswith(_KRL):
+        raise BadSshConfig(
+            f"{path} is a binary key revocation list, which gpuctl cannot read",
+            resolution="write the revoked keys in RevokedHostKeys as text, one a line",
+        )
+    lines = (line.split() for line in data.decode("utf-8", "replace").splitlines())
+    return frozenset(word for words in lines if words and not words[0].startswith("#") for word in words[:2])
 
 
 def parse(line: str, where: str) -> Entry | None:

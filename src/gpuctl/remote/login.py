@@ -162,13 +162,15 @@ def _believe(endpoint: Endpoint, key: PKey, known: tuple[Entry, ...]) -> None:
     """
     shown, kind, name = base64.b64encode(key.asbytes()).decode(), key.get_name(), endpoint.known_as
     seen = f"{kind} {known_hosts.fingerprint(key.asbytes())}"
-    for entry in known:
-        if entry.marker == "@revoked" and entry.key == shown:
-            raise HostKeyRevoked(
-                f"{endpoint.name}: it showed a revoked key",
-                details=f"{seen}\n{entry.where}: @revoked",
-                resolution="find out why it was revoked; until then nothing of ours logs in there",
-            )
+    taken = [f"{entry.where}: @revoked" for entry in known if entry.marker == "@revoked" and entry.key == shown]
+    if endpoint.revoked is not None and shown in known_hosts.revoked(endpoint.revoked):
+        taken.append(f"{endpoint.revoked}: RevokedHostKeys")
+    if taken:
+        raise HostKeyRevoked(
+            f"{endpoint.name}: it showed a revoked key",
+            details="\n".join([seen, *taken]),
+            resolution="find out why it was revoked; until then nothing of ours logs in there",
+        )
     plain = [entry for entry in known if not entry.marker]
     if any(entry.key == shown for entry in plain):
         return

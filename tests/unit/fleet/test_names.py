@@ -54,6 +54,9 @@ def test_a_range_that_means_nothing_is_an_error(text):
         ("gpu[-1]", ("gpu03",)),
         ("gpu[0:1]", ("gpu01", "gpu02")),
         ("gpu[1:]", ("gpu02", "gpu03")),
+        ("gpu*[0:1]", ("gpu01", "gpu02")),
+        ("g?u[-1]:!gpu03:web[0-0]", ("web1",)),
+        ("rack1[0]", ("web1",)),
         ("~(web|db)1", ("web1", "db1")),
         ("?b1", ("db1",)),
     ],
@@ -69,7 +72,10 @@ def test_a_file_holds_patterns(tmp_path):
     assert select(f"!@{file}", HOSTS, GROUPS) == ("web1", "web2", "gpu02", "gpu03")
 
 
-@pytest.mark.parametrize("limit", ["nosuch", "gpu:!nosuch", "gpu:!gpu", "~(", "gpu[9]", "@/nosuch"])
+@pytest.mark.parametrize(
+    "limit",
+    ["nosuch", "gpu:!nosuch", "gpu:!gpu", "~(", "gpu[9]", "@/nosuch", "gpu[:1]", "gpu[-2:]", "all[0]", "*[0:1]"],
+)
 def test_what_means_nothing_is_taken_for_a_mistake(limit):
     with pytest.raises(BadInventory):
         select(limit, HOSTS, GROUPS)

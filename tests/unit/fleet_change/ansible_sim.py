@@ -71,6 +71,8 @@ class SimAnsible:
             yield event("runner_on_unreachable", host, action, {"msg": said, "unreachable": True})
         elif name == "reboot":
             yield from self._reboot(host, one)
+        elif name == "check":
+            yield self._checked(host, one)
         elif one.fault == "refuses":
             result = {"msg": "refused for safety", "refused": True, "exit_code": 3, "resolution": "end the guest",
                       "refusals": [{"id": "gpu-in-use", "subject": "0000:42:00.0", "evidence": "e", "fix": "end the guest"}]}  # fmt: skip
@@ -104,6 +106,9 @@ class SimAnsible:
             return
         one.live = True
         yield event("runner_on_ok", host, "ansible.builtin.reboot", {"rebooted": True})
+        yield self._checked(host, one)
+
+    def _checked(self, host, one):
         finding = {
             "id": "iommu-enabled",
             "status": "fail",
@@ -118,9 +123,8 @@ class SimAnsible:
                 "exit_code": 1,
                 "resolution": "see the BIOS",
             }
-            yield event("runner_on_failed", host, "gpuctl.host.check", result)
-        else:
-            yield event("runner_on_ok", host, "gpuctl.host.check", {"ready": True, "findings": []})
+            return event("runner_on_failed", host, "gpuctl.host.check", result)
+        return event("runner_on_ok", host, "gpuctl.host.check", {"ready": True, "findings": []})
 
 
 def event(kind, host, action, result):

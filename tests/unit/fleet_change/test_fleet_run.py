@@ -11,9 +11,10 @@ import pytest
 pytest.importorskip("click")
 
 from gpuctl import own_state
+from gpuctl.fleet.ansible.playbook import Ended
 from gpuctl.fleet.prepare import FleetRun, Told, idle, left, plan
 from gpuctl.fleet.run_state import HostState, Wish, exit_code, run_document
-from gpuctl.fleet.run_state_journal import Journal, JournalFailed, JournalHeld, JournalMissing, folder
+from gpuctl.fleet.run_state_journal import Journal, JournalFailed, JournalHeld, JournalMissing, folder, last_document
 from tests.unit.fleet_change.ansible_sim import SimAnsible, SimDrainer, SimHost
 
 
@@ -167,6 +168,25 @@ class TestGivenBack:
         assert states(found) == {"h1": "done", "h2": "done"}
         assert {one.what for one in found.values()} == {""}
         assert Journal.load("last").away == {}
+
+    @pytest.mark.parametrize("killed", [False, True])
+    def test_done_without_a_reboot_is_checked_and_given_back_only_if_ready(self, killed):
+        ansible, drainer = fleet(2, h1="not-ready"), SimDrainer()
+        for host in ansible.hosts.values():
+            host.needs_reboot = False
+        if killed:  # before they were checked
+            ansible.play = lambda *a, **k: Ended(1, True, "") if a[0] == "check" else SimAnsible.play(ansible, *a, **k)
+        _, found = run(ansible, wish(drain=True, canary=0, variables={"prepare_vendors": ["any"]}), drainer=drainer)
+        if killed:
+            assert ("enable", "h2") not in drainer.asked
+            del ansible.play
+            found = self.again(ansible, drainer)
+        assert states(found) == {"h1": "failed", "h2": "done"}
+        assert [one for one in drainer.asked if one[0] == "enable"] == [("enable", "h2")]
+        assert ("not ready" in found["h1"].what, "stays disabled" in found["h1"].what) == (True, True)
+        assert found["h2"].check == {"ready": True, "gpus": []}
+        assert ansible.variables[-1]["check_vendors"] == ["any"]
+        assert ansible.hosts["h1"].writes == 1
 
     def test_not_enabled_is_a_failure_that_is_tried_again(self):
         ansible, drainer = fleet(2), SimDrainer(refuses=("h1",))
@@ -342,3 +362,24 @@ def test_the_document_counts_every_host_once():
     assert document["exit_code"] == 5
     assert not one.stopped
     json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda head: head["wish"].update(newer=1),
+        lambda head: head["wish"].pop("canary"),
+        lambda head: head.pop("hosts"),
+        lambda head: head.update(wish=[]),
+    ],
+)
+def test_a_journal_of_another_version_is_told_as_one(change):
+    with Journal.new(wish(), ["gpu01"]):
+        pass
+    (path,) = folder().glob("*.jsonl")
+    head = json.loads(path.read_text())
+    change(head)
+    path.write_text(json.dumps(head) + "\n")
+    for read in (lambda: Journal.load("last"), lambda: last_document("prepare")):
+        with pytest.raises(JournalFailed, match="of another version"):
+            read()

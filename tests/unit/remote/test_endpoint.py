@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,91 @@ def test_addresses_and_domains_are_names():
     for good in ("gpu1.rack-2.example", "10.0.0.1", "fd00::1", "fe80::1%eth0", "gpu_1"):
         assert endpoint(good, Settings(config=None)).address == good
     assert endpoint("gpu1", Settings(config=None, user="DOM\\ops")).user == "DOM\\ops"
+
+
+def as_ssh(path, host):
+    """Return what OpenSSH makes of it."""
+    ran = subprocess.run(
+        ["ssh", "-G", "-F", str(path), host], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert ran.returncode == 0, ran.stderr
+    return dict(line.split(" ", 1) for line in ran.stdout.splitlines() if " " in line)
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Host a # not b\n  Port 77 # for now\n  User bob  # him\n",
+        "Host b#\n  Port 1\nHost a\n  User x#y\n",
+        "Match Host a User *\n  Port 77\nMatch Host b\n  User nobody\n",
+        "Match OriginalHost b\n  Port 1\nMatch !Host b\n  User x\nMatch All\n  HostName z\n",
+        'Host "a"\n  HostName "z.example"\n  Port = 3\n  User=x\n',
+    ],
+)
+def test_lines_mean_what_they_mean_to_ssh(config, text):
+    path = config(text)
+    found, ssh = endpoint("a", Settings(config=path)), as_ssh(path, "a")
+    assert (found.address, str(found.port), found.user) == (ssh["hostname"], ssh["port"], ssh["user"])
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize("host", ["a", "b"])
+def test_what_is_included_holds_in_its_own_block_alone(config, tmp_path, host):
+    config(f"User one\nInclude {tmp_path}/two\nPort 2222\nHost a\n  HostName never\nMatch host b\n  Port 9\n", "one")
+    config("HostName two\n", "two")
+    path = config(f"Host b\n  Include {tmp_path}/one\nHost *\n  User rest\n")
+    found, ssh = endpoint(host, Settings(config=path)), as_ssh(path, host)
+    assert (found.address, str(found.port), found.user) == (ssh["hostname"], ssh["port"], ssh["user"])
+
+
+@pytest.mark.parametrize("word", ["tagged x", "localnetwork 10.0.0.0/8", "Command x", "host"])
+def test_a_match_that_cannot_be_judged_is_an_error_and_not_met(config, word):
+    with pytest.raises(BadSshConfig, match="cannot be judged"):
+        endpoint("a", Settings(config=config(f"Host a\n  User x\nMatch {word}\n  HostName elsewhere\n")))
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize(
+    ("text", "via", "command"),
+    [
+        ("Host a\n  ProxyCommand nc x %p\nHost *\n  ProxyJump j\n", None, "nc x 22"),
+        ("Host a\n  ProxyCommand none\nHost *\n  ProxyJump j\n", None, ""),
+        ("Host a\n  ProxyJump j\nHost a\n  ProxyCommand nc x %p\n", "j", ""),
+        ("Host a\n  ProxyJump none\nHost *\n  ProxyCommand nc x %p\n", None, "nc x 22"),
+    ],
+)
+def test_of_jump_and_command_the_first_holds_as_with_ssh(config, text, via, command):
+    path = config(text)
+    found, ssh = endpoint("a", Settings(config=path)), as_ssh(path, "a")
+    assert (found.via and found.via.name, found.command) == (via, command)
+    assert (ssh.get("proxyjump"), ssh.get("proxycommand", "").replace("%p", "22")) == (via, command)
+
+
+@pytest.mark.machine
+def test_files_of_host_keys_are_named_as_ssh_names_them(config, monkeypatch):
+    monkeypatch.setenv("GPUCTL_PLACE", "/place")
+    path = config(
+        "Host a\n  HostName z\n  HostKeyAlias Farm\n"
+        '  UserKnownHostsFile ~/kh/%h-%n-%k %d/x "/tmp/a b" ${GPUCTL_PLACE}/y /100%%\n  GlobalKnownHostsFile none\n'
+    )
+    found = [str(file) for file in endpoint("a", Settings(config=path)).known_hosts]
+    assert found == [
+        str(Path("~/kh/z-a-Farm").expanduser()),
+        str(Path("~/x").expanduser()),
+        "/tmp/a b",
+        "/place/y",
+        "/100%",
+    ]
+    assert as_ssh(path, "a")["userknownhostsfile"].replace("-farm", "-Farm") == " ".join(found)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("5", 5), ("5s", 5), ("1m30s", 90), ("none", 10), ("0", 10)])
+def test_a_timeout_is_said_as_to_ssh(config, text, seconds):
+    assert endpoint("a", Settings(config=config(f"ConnectTimeout {text}\n"))).connect_timeout == seconds
+
+
+@pytest.mark.parametrize("line", ["Port abc", "Port 0x16", "Port 70000", "ConnectTimeout soon"])
+def test_a_number_that_is_none_is_the_configurations_error(config, line):
+    with pytest.raises(BadSshConfig, match="a: "):
+        endpoint("a", Settings(config=config(f"{line}\n")))

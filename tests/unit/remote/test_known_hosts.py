@@ -100,3 +100,14 @@ def test_ssh_keygen_reads_what_we_hash_and_agrees_on_the_fingerprint(tmp_path):
     assert public in found.stdout
     shown = subprocess.run(["ssh-keygen", "-lf", str(key)], capture_output=True, text=True, check=True)
     assert known_hosts.fingerprint(base64.b64decode(public)) in shown.stdout
+
+
+@pytest.mark.machine
+def test_a_file_of_revoked_keys_is_text_or_an_error(tmp_path):
+    path = written(tmp_path, f"# why\nssh-ed25519 {A} gpu1\n\n{B}\n")
+    assert known_hosts.revoked(path) >= {A, B}
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    subprocess.run(["ssh-keygen", "-q", "-k", "-f", tmp_path / "krl", tmp_path / "key.pub"], check=True)
+    for bad in (tmp_path / "krl", tmp_path / "none"):
+        with pytest.raises(BadSshConfig, match=bad.name):
+            known_hosts.revoked(bad)

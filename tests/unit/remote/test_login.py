@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import socket
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import paramiko
 import pytest
 
 from gpuctl.remote.endpoint import Endpoint
-from gpuctl.remote.errors import AuthenticationFailed, TimedOut, Unreachable
+from gpuctl.remote.errors import AuthenticationFailed, HostKeyRevoked, TimedOut, Unreachable
+from gpuctl.remote.keyring import Offer
 from gpuctl.remote.login import login
 from gpuctl.remote.road import Jumps
 
@@ -102,3 +108,34 @@ def test_a_server_that_hangs_up_is_told_at_once(door):
     threading.Thread(target=hang_up, daemon=True).start()
     with pytest.raises(Unreachable, match="hung up before the key exchange"):
         login(door[1], Jumps())
+
+
+def test_a_key_in_revoked_host_keys_lets_nobody_in(door, tmp_path):
+    listening, endpoint = door
+    (tmp_path / "revoked").write_text(f"{HOST_KEY.get_name()} {HOST_KEY.get_base64()} stolen\n")
+    with pytest.raises(HostKeyRevoked, match="revoked key") as error:
+        entered((listening, replace(endpoint, revoked=tmp_path / "revoked")), paramiko.AUTH_SUCCESSFUL)
+    assert "RevokedHostKeys" in error.value.details
+
+
+@pytest.fixture
+def ssh_agent(tmp_path, monkeypatch):
+    """A real agent that holds one key, whose private file is gone."""
+    said = subprocess.run(["ssh-agent", "-s", "-a", tmp_path / "agent"], capture_output=True, text=True, check=True)
+    pid = int(re.search(r"SSH_AGENT_PID=(\d+)", said.stdout)[1])
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+    key = tmp_path / "token"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    subprocess.run(["ssh-add", "-q", key], check=True)
+    key.unlink()
+    yield key
+    os.kill(pid, signal.SIGTERM)
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize("name", ["token", "token.pub"])
+def test_a_public_key_chooses_the_agents(ssh_agent, name):
+    agent = paramiko.Agent()
+    offer = Offer(Endpoint("gpu01", "gpu01", keys=(ssh_agent.with_name(name),), only_keys=True), agent)
+    assert [key.get_name() for key in offer] == ["ssh-ed25519"], offer.notes
+    agent.close()

@@ -16,6 +16,10 @@ _KINDS = {"runner_on_ok", "runner_on_failed", "runner_on_unreachable"}
 _REBOOT = ("ansible.builtin.reboot", "reboot", "ansible.legacy.reboot")
 # (what ssh or Ansible says, state, what to do); the first that fits
 _KNOWN = (
+    (r"no space left|disk quota exceeded", FAILED, "make room on it (df), then run this again"),
+    (r"read-only file system", FAILED, "a file system of it is read-only: see its kernel log"),
+    (r"failed to create temporary directory",
+     FAILED, "it is reached, but Ansible's folder there cannot be made: set ansible_remote_tmp"),
     (
         r"host key verification failed|remote host identification has changed|host key .* changed",
         UNREACHABLE,
@@ -23,13 +27,11 @@ _KNOWN = (
     ),
     (r"permission denied|authentication fail", UNREACHABLE, "this user or key is not let in: try `ssh` to it by hand"),
     (r"could not resolve|name or service not known", UNREACHABLE, "its name has no address: mend the inventory or DNS"),
-    (r"no space left|disk quota exceeded", FAILED, "make room on it (df), then run this again"),
-    (r"read-only file system", FAILED, "a file system of it is read-only: see its kernel log"),
     (r"timed out|timeout|no route|connection refused|closed by|reset by|lost connection|unreachable|broken pipe",
      UNREACHABLE, "it does not answer: see its power, network and console, then run this again"),
     (r"missing (sudo|become) password|a password is required|incorrect (sudo|become) password|privilege escalation",
      FAILED, "it wants a password to become root: --ask-become-pass"),
-    (r"python.*not found|no python|interpreter|needs python",
+    (r"python.*not found|no python|interpreter|needs python|minimum of python",
      FAILED, "it needs Python 3.9 or newer: install it, or set ansible_python_interpreter"),
 )  # fmt: skip
 _CHECK = "gpuctl.host.check"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -30,6 +31,13 @@ _PROMPTS = {
     "become": r"BECOME password.*:\s*?$",
     "vault": r"Vault password.*:\s*?$",
 }
+
+
+# Ansible warns only: a mistyped `!decommissioned`, or one bad file of many, would change other hosts than are meant.
+_STRICT = MappingProxyType(
+    {"ANSIBLE_HOST_PATTERN_MISMATCH": "error", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True"}
+)
+_NOBODY = re.compile(r"Could not match supplied host pattern, ignoring:\s+(\S+)")
 
 
 class AnsibleMissing(OperatorError):
@@ -111,7 +119,7 @@ class Ansible:
         """Return the hosts that are meant, in the inventory's order (which a playbook's own list has not).
 
         Raises:
-            AnsibleFailed: the inventory cannot be read, or the limit fits nothing.
+            AnsibleFailed: a file of the inventory cannot be read, or a part of the limit means nothing.
             BadInventory: a name in it is none.
         """
         words = ["all", "--list-hosts", *(["--limit", self.access.limit] if self.access.limit else [])]
@@ -120,8 +128,15 @@ class Ansible:
         def heard(event: Event) -> None:
             lines.extend(str(event.get("stdout") or "").splitlines())
 
-        ended = self._run({"binary": "ansible"}, heard, words, {})
+        ended = self._run({"binary": "ansible"}, heard, words, {}, _STRICT)
         if ended.code and not ended.stopped:
+            nobody = _NOBODY.search(ended.said)
+            if nobody:
+                raise AnsibleFailed(
+                    f"--limit: no host or group {nobody[1]!r} in this inventory",
+                    details=ended.said,
+                    resolution="correct the name; a pattern that means nothing is taken for a mistake",
+                )
             raise AnsibleFailed(
                 "ansible cannot read the inventory", details=ended.said, resolution="ansible-inventory -i ... --graph"
             )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuctl.fleet.report.digest import natural
 from gpuctl.fleet.report.model import FAILED, NOT_READY, READY, UNKNOWN, WARNED, HostState, Snapshot
+from gpuctl.fleet.standing import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def _inside(old: HostState, host: HostState) -> Iterator[tuple[int, str]]:
         return
     was_wrong, wrong = ({(item.id, item.status) for item in one.problems} for one in (old, host))
     for name, status in wrong - was_wrong:
-        yield 5, f"{name}: {'fails' if status == 'fail' else 'warns'}, and did not before"
+        yield 5, f"{name}: {VERBS[status] or 'could not be asked'}, and did not before"
     gone = {name for name, _ in was_wrong} - {name for name, _ in wrong}
     for name in gone:
         yield 6, f"{name}: in order again"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuctl.fleet.report.model import NO_GROUP, HostState, Problem, Snapshot
+from gpuctl.fleet.standing import ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _ADDRESS = re.compile(r"\b[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]\b")
 _EVERYBODY = ("all", "ungrouped")
-_ORDER = {"error": 0, "fail": 1, "warn": 2}
 SOMEWHERE = "(address)"
 
 
@@ -101,7 +101,7 @@ def models(snapshot: Snapshot) -> list[Model]:
 
 
 def findings(snapshot: Snapshot) -> list[Finding]:
-    """Return the findings, equal ones once: what could not be asked, then failures, then warnings; widest first."""
+    """Return the findings, equal ones once: not asked, then failures, unknowns, warnings; widest first."""
     found: dict[tuple[str, ...], list[tuple[str, Problem]]] = {}
     for name, state in snapshot.hosts.items():
         for item in state.problems:
@@ -121,7 +121,7 @@ def findings(snapshot: Snapshot) -> list[Finding]:
                 key,
             )
         )
-    return sorted(result, key=lambda item: (_ORDER.get(item.status, 3), -len(item.hosts), item.id, item.title))
+    return sorted(result, key=lambda item: (ORDER[item.status], -len(item.hosts), item.id, item.title))
 
 
 def places(snapshot: Snapshot, told: list[Finding]) -> dict[str, list[tuple[int, str, str]]]:

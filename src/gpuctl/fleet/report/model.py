@@ -31,7 +31,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A finding that asks for something: status is fail, warn, or error (the host could not be asked)."""
+    """A finding that asks for something: status is fail, warn, skip (not known), or error (host not asked)."""
 
     id: str
     status: str

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from gpuctl.fleet.report.changes import WORDS, news
 from gpuctl.fleet.report.digest import Finding, Model, by_group, findings, models, natural, places
 from gpuctl.fleet.report.model import FAILED, NOT_READY, READY, STATES, UNKNOWN, WARNED, HostState, Snapshot
+from gpuctl.fleet.standing import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SIGNS = {READY: "✔", WARNED: "!", NOT_READY: "✘", FAILED: "⚠", UNKNOWN: "?"}
-MARKS = {"fail": "✘", "warn": "!", "error": "⚠"}
+MARKS = {"fail": "✘", "skip": "?", "warn": "!", "error": "⚠"}
 _DIALOG = (
     '<dialog id="host" aria-labelledby="host-name"><form method="dialog"><button>Close</button></form>'
     '<h2 id="host-name"></h2><div id="host-body"></div></dialog>'
@@ -184,7 +185,7 @@ def _findings(told: list[Finding]) -> str:
 
 
 def _finding(item: Finding) -> str:
-    status = {"fail": "fails", "warn": "warns", "error": "could not be asked"}[item.status]
+    status = VERBS[item.status] or "could not be asked"
     count = f"{len(item.hosts)} host{'s' if len(item.hosts) > 1 else ''}"
     names = [f"{name} ({times})" if times > 1 else name for name, times in item.hosts.items()]
     more = f" and {len(names) - _SHOWN} more; the filter shows them all" if len(names) > _SHOWN else ""

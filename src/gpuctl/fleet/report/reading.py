@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuctl.errors import OperatorError
 from gpuctl.fleet.report.model import FAILED, NOT_READY, READY, UNKNOWN, WARNED, Card, HostState, Problem, Snapshot
+from gpuctl.fleet.standing import standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -140,10 +141,9 @@ def _state(check: Document | None, problems: tuple[Problem, ...], *, failed: boo
 
 
 def _problems(check: Document) -> Iterator[Problem]:
-    for item in check["findings"]:
-        if item["status"] in ("fail", "warn"):
-            texts = (str(item.get(key) or "") for key in ("id", "status", "subject", "title", "evidence", "fix"))
-            yield Problem(*texts)
+    for item in standing(check):
+        texts = (str(item.get(key) or "") for key in ("id", "status", "subject", "title", "evidence", "fix"))
+        yield Problem(*texts)
 
 
 def _cards(facts: Document | None, check: Document | None) -> tuple[Card, ...]:

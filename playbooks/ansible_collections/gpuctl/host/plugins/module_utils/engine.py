@@ -90,6 +90,8 @@ class Engine:
                 exit_code=REFUSED,
                 refused=True,
             )
+        for text in plan["manual"]:
+            module.warn("by hand: %s" % text)
         if module.check_mode:
             module.exit_json(**told(plan, REBOOT if plan["reboot"] else 0, self._root, notes, module._diff))
         result, code = self.ask(verb, phase="apply", fingerprint=plan["fingerprint"], **request)
@@ -143,8 +145,6 @@ def told(document, code, root, notes, with_diff):
     for key in ("problems", "verdict", "resolution"):
         if document.get(key):
             said[key] = document[key]
-    if document["manual"]:
-        said["warnings"] = ["by hand: %s" % text for text in document["manual"]]
     if with_diff:
         said["diff"] = [{"prepared": _diff(change)} for change in moved]
     return said

@@ -41,11 +41,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ready:
-  description: Whether no finding fails.
+  description: Whether no finding fails, and nothing that must be known is unknown.
   returned: success
   type: bool
 findings:
-  description: What fails or warns; each with id, status, subject, title, evidence, fix and doc.
+  description: What fails or warns, and what must be known and is not (status skip); each with id, status, subject, title, evidence,
+    fix and doc.
   returned: success
   type: list
   elements: dict
@@ -69,6 +70,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gpuctl.host.plugins.module_utils.engine import Engine
 
+# gpuctl_host.checks.render has the same names.
+ESSENTIAL = ("gpu-present", "iommu-enabled", "gpu-iommu-group", "group-viable", "gpu-driver")
+
+
+def unknown(finding):
+    """Say whether this is not known, and the host not ready for that alone."""
+    return finding["status"] == "skip" and finding["id"] in ESSENTIAL
+
 
 def main():
     """Judge, and answer with what stands out."""
@@ -89,15 +98,16 @@ def main():
         "ready": document["ready"],
         "host": document["host"],
         "gpus": document["gpus"],
-        "findings": [one for one in findings if one["status"] in ("fail", "warn")],
+        "findings": [one for one in findings if one["status"] in ("fail", "warn") or unknown(one)],
         "unknown": sorted({one["id"] for one in findings if one["status"] == "skip"}),
         "exit_code": code,
     }
     if wish["require_ready"] and not document["ready"]:
-        worst = next(one for one in said["findings"] if one["status"] == "fail" or wish["strict"])
+        stands = ("fail", "skip", "warn") if wish["strict"] else ("fail", "skip")
+        worst = next(one for status in stands for one in said["findings"] if one["status"] == status)
         module.fail_json(
             msg="not ready: %s (%s): %s" % (worst["id"], worst["subject"], worst["evidence"]),
-            resolution=worst["fix"],
+            resolution=worst["fix"] or "let it be read: `gpuctl host check` on that host says what was looked at",
             **said
         )
     module.exit_json(**said)
