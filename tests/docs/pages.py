@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+_BLOCK = re.compile(r"(?: {4,}[$#]? ?|\$ )(gpuctl .*)")  # indented, with or without a prompt; fenced, with one
 _INLINE = re.compile(r"`(gpuctl [a-z][^`]*)`")
 _STOP = {"|", "||", "&&", ";", ">", ">>", "2>", "<", "then"}
 
@@ -41,10 +42,10 @@ def _commands(page: Path) -> list[Said]:
     lines = page.read_text("utf-8").splitlines()
     name = str(page.relative_to(ROOT))
     for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if text.startswith("$ gpuctl "):
-            found.append(_said(name, number, text[2:], shown=True))
-        elif not text.startswith("$"):
+        block = _BLOCK.fullmatch(line)
+        if block:
+            found.append(_said(name, number, block[1], shown=True))
+        elif not line.strip().startswith("$"):
             found += [_said(name, number, one, shown=False) for one in _INLINE.findall(line)]
     return [one for one in found if len(one.words) > 1]
 

@@ -15,6 +15,7 @@ from gpuctl.cli.main import gpuctl
 from tests.docs.pages import ROOT, Said, commands, pages
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]*(\.\.\.)?|\.\.\.|…|\[.*|.*\]|.*\|.*")
@@ -38,6 +39,27 @@ def test_every_finding_of_a_host_has_its_page():
 
     made = generator().host_checks()
     assert all(PurePosixPath(check.doc).name in made for check in CHECKS)
+
+
+def options_of(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Option]]:
+    """Each option of a command and of those below it, with the command's words."""
+    yield from ((context.command_path, one) for one in command.get_params(context) if isinstance(one, click.Option))
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            yield from options_of(below, click.Context(below, info_name=name, parent=context))
+
+
+def test_every_option_says_what_it_is_for_and_is_on_its_page():
+    found = [*options_of(gpuctl, click.Context(gpuctl, info_name="gpuctl"))]
+    assert len(found) > 400
+    assert [(path, one.opts) for path, one in found if not one.help] == []
+    for path, one in found:
+        words = path.split()
+        if len(words) > 1 and one.name not in generator().EVERYWHERE and "--help" not in one.opts:
+            page = (ROOT / f"docs/reference/cli/{words[1]}.md").read_text("utf-8")
+            section = page.partition(f"\n## {path}\n")[2].partition("\n## ")[0] if len(words) > 2 else page
+            assert one.opts[-1] in section, f"{path} {one.opts[-1]} is not on its page"
 
 
 def test_pages_are_found():

@@ -151,7 +151,8 @@ class World:
         self.bare(worlds.hgx_h100())
         self.keep("gpu17.json", "host facts -f json")
         self.ready()
-        self.keep("gpu-node-01.json", "host facts -f json")
+        facts = self.keep("gpu-node-01.json", "host facts -f json")
+        Path("facts-gpu01.json").write_text(facts.read_text())  # as playbooks/examples/site.yml calls it
         Path("hosts.jsonl").write_text(json.dumps(json.loads(Path("gpu-node-01.json").read_text())) + "\n")
 
     def model_files(self) -> None:
@@ -231,6 +232,21 @@ class World:
 
     def readme_guests(self) -> MovesSim:
         return self.guests("gpu-node-01")
+
+    def trains(self) -> MovesSim:
+        """Three more guests with a card each, on three hosts."""
+        cloud = self.guests()
+        for name, home in (("train-1", "gpu18"), ("train-2", "gpu-node-01"), ("train-3", "gpu-node-02")):
+            cloud.boot(name, home, "gtx1080:1")
+        return cloud
+
+    def dead(self) -> MovesSim:
+        """gpu17 is dead; what its guests have is on volumes."""
+        cloud = self.guests()
+        for one in cloud.servers.values():
+            one.image, one.volumes = None, [cloud.uuid()]
+        cloud.hosts["gpu17"].up = False
+        return cloud
 
     def moved(self) -> MovesSim:
         """train-7 went from gpu17 to gpu18, and a folder of it stayed behind on gpu17."""
@@ -325,6 +341,9 @@ class World:
             def hosts(self):
                 return fleet.hosts_meant(self.access.limit)
 
+            def variable(self, _name, hosts):
+                return dict.fromkeys(hosts, "")
+
         self.patch.setattr("gpuctl.fleet.ansible.playbook.Ansible", Ansible)
         self.patch.setattr("gpuctl.fleet.ansible.collection.stage", lambda folder: folder)
 
@@ -342,6 +361,30 @@ class World:
     def fleet_prepared(self) -> None:
         self.rack()
         self.did("fleet prepare -i inventory.yml --reboot")
+
+    def unfinished(self) -> None:
+        """A fleet prepare that still needs a reboot is the last run."""
+        self.rack("gpu0701", "gpu0702")
+        self.did("fleet prepare -i inventory.yml", 4)
+
+    def rack_in_use(self) -> None:
+        """The rack's hosts are computes of a cloud called mycloud, one of them with a guest."""
+        self.rack()
+        cloud: MovesSim = self._named(MovesSim(release=34, tracking=True, double=0.0))
+        for name in RACK:
+            cloud.add_host(name)
+        cloud.boot("train-7", RACK[0], "gtx1080:1")
+        clouds = self.folder / "clouds.yaml"
+        clouds.write_text(clouds.read_text().replace('"sim":', '"mycloud":'))
+        self.patch.delenv("OS_CLOUD")
+        self.patch.setattr("gpuctl.moves.drain.run.Pace", lambda: QUICK)
+
+    def controllers(self) -> None:
+        """The farm, and its inventory has the cloud's controllers too."""
+        self.farm()
+        tree = json.loads(Path("inventory.yml").read_text())
+        tree["controllers"] = {"hosts": {"ctl1": {"ansible_host": "192.0.2.9"}}}
+        Path("inventory.yml").write_text(json.dumps(tree))
 
     def farm(self) -> None:
         """Two bare hosts, and a cloud that has nova-compute on them."""

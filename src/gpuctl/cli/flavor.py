@@ -50,7 +50,7 @@ def group() -> None:
 @click.option(
     "--model", default=None, help="Their model in place of the alias: 10de:2330, or a name that gpuctl knows."
 )
-@click.option("--vcpus", type=click.IntRange(1), required=True)
+@click.option("--vcpus", type=click.IntRange(1), required=True, help="The guest's CPUs.")
 @click.option("--ram", required=True, metavar="SIZE", help="MiB, or with a unit: 64GiB.")
 @click.option("--disk", type=click.IntRange(0), default=0, show_default=True, help="GiB; 0: as large as the image.")
 @click.option("--ephemeral", type=click.IntRange(0), default=0, help="GiB.")
@@ -61,9 +61,19 @@ def group() -> None:
     default=None,
     help="Hide KVM from the guest; by default unless the card is known not to need it.",
 )
-@click.option("--numa-nodes", type=click.IntRange(1, 64), default=None)
-@click.option("--gpu-affinity", type=click.Choice(["required", "preferred", "legacy", "socket"]), default=None)
-@click.option("--cpu-policy", type=click.Choice(["shared", "dedicated", "mixed"]), default=None)
+@click.option("--numa-nodes", type=click.IntRange(1, 64), default=None, help="The guest's NUMA nodes.")
+@click.option(
+    "--gpu-affinity",
+    type=click.Choice(["required", "preferred", "legacy", "socket"]),
+    default=None,
+    help="How near the GPUs have to be to the guest's CPUs.",
+)
+@click.option(
+    "--cpu-policy",
+    type=click.Choice(["shared", "dedicated", "mixed"]),
+    default=None,
+    help="dedicated: each of its CPUs is a host's thread of its own.",
+)
 @click.option("--page-size", default=None, metavar="SIZE", help="large, 1GB, ...")
 @click.option("--address-bits", default=None, metavar="host|N", help="The guest's physical address bits, for big BARs.")
 @click.option(
@@ -71,7 +81,7 @@ def group() -> None:
 )
 @click.option("--project", "projects", multiple=True, metavar="ID|NAME", help="Who may use it; may be repeated.")
 @click.option("--public", is_flag=True, help="Everybody may use it.")
-@click.option("--description", default=None)
+@click.option("--description", default=None, help="What it is for; shown with the flavor.")
 @click.option("--catalogue", default=None, metavar="NAME", help="The catalogue that owns it.")
 @WINDOW
 @REPLACE
@@ -262,7 +272,15 @@ def show(name: str, form: str, os_cloud: str | None, region: str | None) -> int:
 @click.option("--all", "everything", is_flag=True, help="Flavors without GPUs too.")
 @click.option("--catalogue", default=None, metavar="NAME", help="What this catalogue owns, and no other.")
 @cloud
-@click.option("-f", "--format", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["yaml", "json"]),
+    default="yaml",
+    show_default=True,
+    help="How to print the catalogue.",
+)
 @tells
 def export(
     names: tuple[str, ...],

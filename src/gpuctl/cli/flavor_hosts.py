@@ -14,7 +14,7 @@ from gpuctl.cli.out import emit
 from gpuctl.cli.sizes import mebibytes
 
 
-@click.command()
+@click.command(cls=options.ManyFacts)
 @options.common
 @click.option(
     "--facts",
@@ -22,7 +22,8 @@ from gpuctl.cli.sizes import mebibytes
     multiple=True,
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What `gpuctl host facts -f json` wrote on a host; may be repeated.",
+    metavar="FILE...",
+    help="What `gpuctl host facts -f json` printed, one file a host.",
 )
 @click.option(
     "--cpus", type=click.IntRange(1), default=None, help="Threads of each host, where its facts do not say it."
@@ -70,7 +71,7 @@ def plan(
     Example: gpuctl flavor plan --facts gpu17.json --cpus 208 --ram 2TiB -f yaml > gpus.yaml
     """
     from gpuctl.flavors import division
-    from gpuctl.flavors.hosts import Sizes, read_host
+    from gpuctl.flavors.hosts import Sizes, read_hosts
     from gpuctl.output.flavor_tables import division_table
 
     sizes = Sizes(
@@ -80,7 +81,7 @@ def plan(
         said["reserve_cpus"],
         mebibytes(said["reserve_ram"]) or 0,
     )
-    hosts = [read_host(file, sizes) for file in facts]
+    hosts = [host for file in facts for host in read_hosts(file, sizes)]
     document = division.catalogue(
         division.divide(hosts), name=catalogue, prefix=prefix, disk=disk, aliases=dict(_alias(one) for one in aliases)
     )

@@ -34,7 +34,12 @@ _INTERRUPTED = 130
 @click.option(
     "--audio", type=click.Choice(["remove", "bind", "leave"]), default=None, help="The cards' audio functions."
 )
-@click.option("--nvswitch", type=click.Choice(["leave", "guest"]), default=None)
+@click.option(
+    "--nvswitch",
+    type=click.Choice(["leave", "guest"]),
+    default=None,
+    help="NVSwitches stay with the host, or go to vfio-pci with the GPUs.",
+)
 @options.consent
 @options.form()
 @click.pass_context

@@ -30,11 +30,11 @@ def shared(function: Callable[..., int]) -> Callable[..., int]:
                          help="No further batch once more hosts than this did not make it."),
             click.option("--reboot", is_flag=True, help="Reboot what needs it, wait, and check it again."),
             click.option("--reboot-timeout", type=click.IntRange(1), default=1800, show_default=True,
-                         metavar="SECONDS"),
+                         metavar="SECONDS", help="How long a host may take to come back."),
             click.option("--timeout", type=click.IntRange(10), default=3600, show_default=True, metavar="SECONDS",
                          help="What a host may take for one step; a new initramfs for each kernel takes minutes."),
             click.option("--drain", is_flag=True, help="Move the GPU instances away first; enable the host again only "
-                         "if it is done."),
+                         "if all went well."),
             click.option("--os-cloud", metavar="NAME", default=None,
                          help="With --drain: the cloud of clouds.yaml; OS_CLOUD."),
             click.option("--os-region-name", "region", metavar="NAME", default=None,
@@ -45,7 +45,8 @@ def shared(function: Callable[..., int]) -> Callable[..., int]:
             click.option("--ask-pass", "-k", is_flag=True, help="Ask for the SSH password."),
             click.option("--ask-become-pass", "-K", is_flag=True, help="Ask for the password to become root."),
             click.option("--ask-vault-pass", is_flag=True, help="Ask for the password of ansible-vault."),
-            click.option("--vault-password-file", type=click.Path(exists=True, dir_okay=False, resolve_path=True)),
+            click.option("--vault-password-file", type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+                         help="A file with ansible-vault's password, or a program that prints it."),
         )
     ):  # fmt: skip
         function = option(function)

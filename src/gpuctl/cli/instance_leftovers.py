@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gpuctl.moves.recover.clearing import Clearing, Place
 
 DAY_S = 24 * 3600
+NOWHERE = "No move of it came from or went to another host: there is nowhere to look.\n"
 SEE = "`gpuctl instance leftovers list` to see what is there"
 TARGETS = click.argument("targets", nargs=-1, required=True, metavar="HOST|SERVER...")
 PATH = click.option(
@@ -79,7 +80,7 @@ def quarantine(
     document = _document(clearing, "plan", [{"host": host, "error": None, **one[2]} for host, one in planned.items()])
     going = sum(one["may_go"] for _, _, plan in planned.values() for one in plan["leftovers"])
     if said["dry_run"] or not going:
-        emit(document, form, leftovers_table(document))
+        emit(document, form, leftovers_table(document) or NOWHERE)
         return 0 if going or not any(plan["leftovers"] for _, _, plan in planned.values()) else 3
     if not said["yes"]:
         click.echo(leftovers_table(document), nl=False, err=True)
@@ -123,7 +124,14 @@ def restore(
 @options.common
 @TARGETS
 @PATH
-@click.option("--older-than", type=click.IntRange(0), default=7, show_default=True, metavar="DAYS")
+@click.option(
+    "--older-than",
+    type=click.IntRange(0),
+    default=7,
+    show_default=True,
+    metavar="DAYS",
+    help="Only what has been there for so long.",
+)
 @yes
 @cloud
 @options.form()
@@ -141,7 +149,7 @@ def purge(
     Example: gpuctl instance leftovers purge gpu17 --older-than 14
     """
     clearing, places = _open(os_cloud, region, targets, instances_path)
-    if not said["yes"]:
+    if places and not said["yes"]:
         _shown(clearing, places)
         hosts = ", ".join(place.host for place in places)
         agree(
@@ -180,7 +188,7 @@ def _show(clearing: Clearing, phase: str, places: tuple[Place, ...], do: Any, fo
     from gpuctl.output.recover_tables import leftovers_table
 
     document = _document(clearing, phase, each(places, do))
-    emit(document, form, leftovers_table(document))
+    emit(document, form, leftovers_table(document) or NOWHERE)
     codes = [_code(one) for one in document["hosts"]]
     if not any(codes):
         return 0

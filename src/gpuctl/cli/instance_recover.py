@@ -181,9 +181,10 @@ class Terminal:
         first = plan.steps[:1]
         asks = [one for one in first if not isinstance(one.request, (Ask, Await)) and one.id not in self._accepted]
         if asks and not self._yes and not self.there:
+            say = f"--accept {asks[0].id}" if asks[0].destroys else "--yes"
             raise Failure(
-                f"a step to agree to ({asks[0].id}: {asks[0].title}), and no terminal to ask on",
-                resolution="say --yes to agree beforehand, or --dry-run to see what would be done",
+                f"a step to agree to ({asks[0].title}), and no terminal to ask on",
+                resolution=f"say {say} to agree beforehand, or --dry-run to see what would be done",
                 exit_code=2,
             )
 

@@ -81,7 +81,7 @@ def _run(verb: str, state: str | None, *more: str) -> int:
     if folder is None:
         raise Failure(
             "the lab is not part of an installed gpuctl",
-            resolution="clone the source tree, run make there, and say .venv/bin/gpuctl lab up",
+            resolution="clone the source tree, run make bootstrap there, and say .venv/bin/gpuctl lab up",
         )
     where = ["--state", str(Path(state).absolute())] if state else []
     argv = [sys.executable, "-m", "tests.lab.openstack", verb, *where, *more]

@@ -24,24 +24,6 @@ _LAYOUTS = (
 )
 
 
-class _ManyFacts(click.Command):
-    """A command whose --facts takes all *.json words behind it: `--facts hosts/*.json`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat --facts before each of its files."""
-        words: list[str] = []
-        behind = False
-        for word in args:
-            if behind and words[-1] != "--facts" and word.endswith(".json"):
-                words.append("--facts")
-            elif word.startswith("-"):
-                behind = word == "--facts"
-            elif words[-1:] != ["--facts"]:
-                behind = False
-            words.append(word)
-        return super().parse_args(ctx, words)
-
-
 @click.group(name="nova", context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
     """Configure Nova for GPU hosts, and say what is wrong with a configuration.
@@ -92,7 +74,7 @@ def _pair(word: str) -> tuple[str, str]:
     return ids.lower(), name
 
 
-@group.command(cls=_ManyFacts)
+@group.command(cls=options.ManyFacts)
 @options.common
 @click.option("--release", required=True, metavar="REL", help="33, 2026.1 or newton: what the services run.")
 @_facts(required=True)
@@ -217,7 +199,7 @@ def configure(
     return 0
 
 
-@group.command(cls=_ManyFacts)
+@group.command(cls=options.ManyFacts)
 @options.common
 @click.argument("conf", nargs=-1, required=True, type=click.Path())
 @_facts(required=False)

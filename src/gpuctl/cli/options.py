@@ -12,6 +12,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("table", "json", "yaml")
 
 
+class ManyFacts(click.Command):
+    """A command whose --facts takes all *.json and *.jsonl words behind it: `--facts hosts/*.json`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat --facts before each of its files."""
+        words: list[str] = []
+        behind = False
+        for word in args:
+            if behind and words[-1] != "--facts" and word.endswith((".json", ".jsonl")):
+                words.append("--facts")
+            elif word.startswith("-"):
+                behind = word == "--facts"
+            elif words[-1:] != ["--facts"]:
+                behind = False
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
 def _set(ctx: click.Context, param: click.Parameter, value: object) -> None:
     """Keep an option in the one place that every command looks at, wherever on the line it was given."""
     settings = ctx.ensure_object(dict)

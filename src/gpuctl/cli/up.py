@@ -55,7 +55,8 @@ def _own(function: Callable[..., int]) -> Callable[..., int]:
             click.option("--ram", default=None, metavar="SIZE", help="Memory of each host, where its facts do not say "
                          "it: 2TiB."),
             click.option("--reboot", is_flag=True, help="Reboot without asking again what needs it."),
-            click.option("--reboot-timeout", type=click.IntRange(1), default=1800, show_default=True, metavar="S"),
+            click.option("--reboot-timeout", type=click.IntRange(1), default=1800, show_default=True, metavar="S",
+                         help="Seconds that a host may take to come back."),
             click.option("--serial", default="10%", show_default=True, metavar="N|N%|LIST",
                          help="Hosts prepared and rebooted together, after one that goes first."),
             click.option("--max-fail", default="10%", show_default=True, metavar="N%",
@@ -160,12 +161,7 @@ def _wish(said: dict[str, Any], select: Callable[[str], tuple[str, ...]]) -> UpW
             raise Failure(
                 "--nova-roles lays plain files down, and no other layout", resolution="leave --layout out", exit_code=2
             )
-        control = {name: select(said[f"nova_{name}"]) for name in _CONTROL}
-        for name, found in control.items():
-            if not found:
-                raise Failure(
-                    f"no host of the inventory runs nova-{name}", resolution=f"say --nova-{name} PATTERN", exit_code=2
-                )
+        control = {name: _running(f"--nova-{name}", said[f"nova_{name}"], select) for name in _CONTROL}
     return UpWish(
         inventory=tuple(one if "," in one else str(Path(one).absolute()) for one in said["inventory"]),
         folder=said["folder"],
@@ -191,6 +187,18 @@ def _wish(said: dict[str, Any], select: Callable[[str], tuple[str, ...]]) -> UpW
             )
         },
     )
+
+
+def _running(option: str, pattern: str, select: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+    """The hosts of one of Nova's services; the message about a pattern that means none names its own option."""
+    from gpuctl.fleet.errors import BadInventory
+
+    try:
+        return select(pattern)
+    except BadInventory as error:
+        ask = f"say which hosts run it: {option} PATTERN, a name or group of the inventory"
+        brief = error.brief.replace("--limit", option, 1)
+        raise Failure(brief, details=error.details, resolution=ask, exit_code=2) from error
 
 
 def _means(

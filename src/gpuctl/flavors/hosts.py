@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gpuctl.facts_files import documents
 from gpuctl.flavors.errors import BadCatalogue
 
 if TYPE_CHECKING:
@@ -66,19 +66,17 @@ class Sizes:
     reserve_ram: int = 0
 
 
-def read_host(file: Path, sizes: Sizes) -> Host:
-    """Return the host that a file of `gpuctl host facts -f json` describes.
+def read_hosts(file: Path, sizes: Sizes) -> list[Host]:
+    """Return the hosts whose facts a file has.
 
     Raises:
-        BadCatalogue: it is no such file, has no cards, or does not say how large the host is.
+        FactsUnreadable: it cannot be read.
+        BadCatalogue: there are no facts in it, a host has no cards, or it is not said how large a host is.
     """
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadCatalogue(f"{file}: cannot be read as JSON", details=str(error)) from error
-    if not isinstance(facts, dict) or facts.get("schema") != FACTS:
+    found = documents(file)
+    if not found or any(not isinstance(one, dict) or one.get("schema") != FACTS for one in found):
         raise BadCatalogue(f"{file}: no host facts", resolution=f"gpuctl host facts -f json > {file.name}")
-    return host_of(facts, sizes, str(facts.get("host") or file.stem))
+    return [host_of(facts, sizes, str(facts.get("host") or file.stem)) for facts in found]
 
 
 def host_of(facts: dict[str, Any], sizes: Sizes, name: str) -> Host:

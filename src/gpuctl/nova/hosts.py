@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpuctl.facts_files import documents
 from gpuctl.nova.problem import Problem
 
 SCHEMA = "gpuctl.host.facts/1"
@@ -87,11 +87,12 @@ def read_hosts(files: Iterable[str]) -> tuple[Host, ...]:
     A file may hold one document, a JSON list of them, or one document a line (what `gpuctl fleet facts` writes).
 
     Raises:
-        Problem: a file cannot be read, is not such a document, or two of them describe a host of the same name.
+        FactsUnreadable: a file cannot be read.
+        Problem: it holds no such document, or two of them describe a host of the same name.
     """
     hosts: dict[str, tuple[Host, str]] = {}
     for file in files:
-        for document in _documents(file):
+        for document in documents(file):
             host = host_of(document, origin=file)
             if host.name in hosts:
                 raise Problem(
@@ -102,25 +103,6 @@ def read_hosts(files: Iterable[str]) -> tuple[Host, ...]:
                 )
             hosts[host.name] = (host, file)
     return tuple(host for host, _ in hosts.values())
-
-
-def _documents(file: str) -> list[Any]:
-    try:
-        text = Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Problem(
-            f"cannot read {file}", details=str(error), resolution="give the output of `gpuctl host facts -f json`"
-        ) from error
-    try:
-        loaded = json.loads(text)
-    except ValueError as error:
-        try:
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError:
-            raise Problem(
-                f"{file} is not JSON", details=str(error), resolution="give the output of `gpuctl host facts -f json`"
-            ) from error
-    return loaded if isinstance(loaded, list) else [loaded]
 
 
 def host_of(document: Any, *, origin: str) -> Host:  # noqa: ANN401 - whatever a file holds

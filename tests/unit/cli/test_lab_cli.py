@@ -19,4 +19,4 @@ def test_the_source_tree_is_found():
 def test_without_a_source_tree_it_says_what_to_do(monkeypatch, capsys):
     monkeypatch.setattr(lab, "checkout", lambda: None)
     assert main(["lab", "up"]) == 1
-    assert "clone the source tree" in capsys.readouterr().err
+    assert "clone the source tree, run make bootstrap there" in capsys.readouterr().err  # `make` alone only lists

@@ -181,3 +181,24 @@ def test_the_command(gpuctl, tmp_path):
     assert gpuctl("plan", "--facts", file, "--cpus", 36, "--ram", "72QB")[0] == 2
     (tmp_path / "gpu17.json").write_text("{}")
     assert gpuctl("plan", "--facts", file)[0] == 2
+
+
+def test_one_facts_option_takes_all_files_behind_it(gpuctl, tmp_path):
+    """`--facts gpu*.json`, as a shell writes it out; like `nova configure`."""
+    files = [tmp_path / f"gpu{number}.json" for number in (1, 2)]
+    for file in files:
+        file.write_text(json.dumps({"schema": "gpuctl.host.facts/1", "host": file.stem, **facts(0, 1)}))
+    code, out, err = gpuctl("plan", "--facts", *files, "--cpus", 36, "--ram", "72GiB", "-f", "json")
+    assert code == 0, err
+    assert [one["host"] for one in json.loads(out)["hosts"]] == ["gpu1", "gpu2"]
+
+
+def test_a_file_of_many_hosts_as_fleet_facts_writes_it(gpuctl, tmp_path):
+    file = tmp_path / "rack7.jsonl"
+    lines = [json.dumps({"schema": "gpuctl.host.facts/1", "host": name, **facts(0, 1)}) for name in ("gpu1", "gpu2")]
+    file.write_text("\n".join(lines))
+    code, out, err = gpuctl("plan", "--facts", file, "--cpus", 36, "--ram", "72GiB", "-f", "json")
+    assert code == 0, err
+    assert [one["host"] for one in json.loads(out)["hosts"]] == ["gpu1", "gpu2"]
+    file.write_text("")
+    assert gpuctl("plan", "--facts", file)[0] == 2

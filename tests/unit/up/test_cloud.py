@@ -80,7 +80,17 @@ def test_nova_roles_without_a_control_host_is_told_first(up, hosts):
     code, said = up("--nova-roles", "--reboot")
     assert code == 2
     assert hosts.asked == hosts.plays == []
-    assert "nova_conductor" in said
+    assert "--nova-conductor: no host or group 'nova_conductor'" in said
+    assert "say which hosts run it: --nova-conductor PATTERN" in said
+    assert "--limit" not in said
+
+
+def test_a_control_group_without_a_host_is_told_first(up, hosts, tmp_path):
+    inventory = tmp_path / "inv.ini"
+    inventory.write_text("[gpu]\ngpu01\n[nova_conductor]\n[nova_scheduler]\ngpu01\n[nova_api]\ngpu01\n")
+    code, said = up("--nova-roles", "--reboot", inventory=str(inventory))
+    assert (code, hosts.asked) == (2, [])
+    assert "--nova-conductor nova_conductor leaves no host" in said
 
 
 @pytest.mark.slow
