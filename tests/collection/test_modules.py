@@ -136,3 +136,16 @@ def test_the_tarball_has_the_hosts_half_and_nothing_private(tarball):
     assert {f"plugins/modules/{name}.py" for name in ("facts", "check", "prepare", "restore")} < set(names)
     assert {f"playbooks/{name}.yml" for name in ("prepare", "check", "restore", "reboot", "nova")} < set(names)
     assert not [name for name in names if "/." in f"/{name}" or name.endswith((".pyc", ".tar.gz"))]
+
+
+def test_with_reboots_it_is_one_host_after_the_other_and_ends_at_the_first_that_fails(play, host, at, tmp_path):
+    """Ansible reboots nothing over a local connection: here the first reboot fails, whatever its command."""
+    other = SimHost(worlds.two_gtx1080(), tmp_path / "other")
+    before = snapshot(other)
+    both = {**at, "h2": {"prepare_root": str(other.root), "reboot_command": "true"}}
+    at["h1"]["reboot_command"] = "true"
+    played = play("prepare", both, "-e", '{"prepare_reboot": true}')
+    assert played.code != 0
+    assert "local connection would reboot" in played.said
+    assert played.of(PREPARE).keys() == {"h1"}
+    assert snapshot(other) == before
