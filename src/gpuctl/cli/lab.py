@@ -6,6 +6,7 @@ nobody who only wants the command should have to carry.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -60,12 +61,20 @@ def down(state: str | None, *, purge: bool) -> int:
 @group.command()
 @options.common
 @state
-def status(state: str | None) -> int:
+@options.form()
+def status(state: str | None, form: str) -> int:
     """Say which services run; exit code 1 if one does not.
 
     Example: gpuctl lab status
     """
-    return _run("status", state)
+    if form == "table":
+        return _run("status", state)
+    from gpuctl.cli.out import emit
+
+    ran = _child("status", state, "--json", output=subprocess.PIPE)
+    if ran.returncode in (0, _NOT_UP):
+        emit({"schema": "gpuctl.lab.status/1", **json.loads(ran.stdout)}, form, "")
+    return _code(ran.returncode)
 
 
 def checkout() -> Path | None:
@@ -77,6 +86,10 @@ def checkout() -> Path | None:
 
 
 def _run(verb: str, state: str | None, *more: str) -> int:
+    return _code(_child(verb, state, *more).returncode)
+
+
+def _child(verb: str, state: str | None, *more: str, output: int | None = None) -> subprocess.CompletedProcess[bytes]:
     folder = checkout()
     if folder is None:
         raise Failure(
@@ -85,7 +98,10 @@ def _run(verb: str, state: str | None, *more: str) -> int:
         )
     where = ["--state", str(Path(state).absolute())] if state else []
     argv = [sys.executable, "-m", "tests.lab.openstack", verb, *where, *more]
-    code = subprocess.run(argv, cwd=folder, check=False).returncode
+    return subprocess.run(argv, cwd=folder, check=False, stdout=output)
+
+
+def _code(code: int) -> int:
     if code == _CANNOT_RUN:
         raise Failure("the lab cannot run on this machine", resolution="see what it says above")
     return 1 if code == _NOT_UP else code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, default=default_state(), help="the lab's folder (%(default)s)")
     parser.add_argument("--hosts", type=Path, default=topology.DEFAULT, help="hosts and devices, a JSON file")
     parser.add_argument("--purge", action="store_true", help="down: remove the state folder too")
+    parser.add_argument("--json", action="store_true", help="status: as JSON")
     options = parser.parse_args()
     lab = Lab(options.state, options.hosts)
     began = time.monotonic()
@@ -53,19 +55,26 @@ def _do(lab: Lab, options: argparse.Namespace) -> int:
     elif options.verb == "reset":
         lab.reset()
     else:
-        return _status(lab)
+        return _status(lab, as_json=options.json)
     return 0
 
 
-def _status(lab: Lab) -> int:
-    if not lab.layout.state.is_dir():
+def _status(lab: Lab, *, as_json: bool) -> int:
+    there = lab.layout.state.is_dir()
+    used, status = (lab.cpu_seconds(), lab.status()) if there else ({}, {})
+    whole = there and all(status.values())
+    if as_json:
+        services = [
+            {"service": name, "up": bool(pids), "cpu_seconds": round(used.get(name, 0.0), 1), "pids": pids}
+            for name, pids in status.items()
+        ]
+        _say(json.dumps({"state": str(lab.layout.state), "up": whole, "services": services}))
+        return 0 if whole else 3
+    if not there:
         _say("down: this lab was never started")
-        return 3
-    used = lab.cpu_seconds()
-    status = lab.status()
     for name, pids in status.items():
         _say(f"{name:16} {'up' if pids else 'down':5} {used.get(name, 0):6.1f} s CPU  {' '.join(map(str, pids))}")
-    return 0 if all(status.values()) else 3
+    return 0 if whole else 3
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 pytest.importorskip("click")
@@ -20,3 +22,10 @@ def test_without_a_source_tree_it_says_what_to_do(monkeypatch, capsys):
     monkeypatch.setattr(lab, "checkout", lambda: None)
     assert main(["lab", "up"]) == 1
     assert "clone the source tree, run make bootstrap there" in capsys.readouterr().err  # `make` alone only lists
+
+
+@pytest.mark.machine
+def test_a_lab_that_was_never_started(capfd, tmp_path):
+    assert main(["lab", "status", "--state", str(tmp_path / "none"), "-f", "json"]) == 1
+    expected = {"schema": "gpuctl.lab.status/1", "state": str(tmp_path / "none"), "up": False, "services": []}
+    assert json.loads(capfd.readouterr().out) == expected
