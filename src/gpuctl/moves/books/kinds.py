@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gpuctl.moves.model import Finding
 
-DOC = "docs/reference/audit.md"
+DOC = "reference/audit.md"
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,5 +283,5 @@ def finding(server: str, case: Case) -> Finding:
         case.title,
         "; ".join(case.evidence),
         "" if case.harmless else f"gpuctl instance recover {server}",
-        f"docs/reference/recovery-cases.md#{case.id}",
+        f"reference/recovery-cases.md#{case.id}",
     )

@@ -101,7 +101,7 @@ def test_document():
     assert document["findings"][0] == {
         "id": "allocation-double", "status": "fail", "subject": SERVER, "name": "train-7",
         "title": "Placement has more cards for the server than its flavor asks for", "evidence": "Placement | allocates\ntwo",
-        "fix": f"gpuctl instance recover {SERVER}", "doc": "docs/reference/audit.md#allocation-double",
+        "fix": f"gpuctl instance recover {SERVER}", "doc": "reference/audit.md#allocation-double",
     }  # fmt: skip
 
 
