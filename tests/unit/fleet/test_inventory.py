@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from gpuctl.fleet import inventory as rooms
 from gpuctl.fleet.errors import BadInventory
 from gpuctl.fleet.inventory import load
 from gpuctl.remote.endpoint import Settings
@@ -211,21 +207,3 @@ def test_becoming_root(write, variables, become):
 def test_what_cannot_be_done_is_refused(write, variables):
     with pytest.raises(BadInventory, match=r"^x: "):
         settings(write, variables)
-
-
-@pytest.mark.machine
-@pytest.mark.slow  # a second of Ansible each
-@pytest.mark.parametrize(("text", "name"), [(INI, "hosts"), (YAML, "hosts.yml")])
-def test_ansible_reads_the_same(write, text, name):
-    tool = shutil.which("ansible-inventory") or ".cache/ansible-venv/bin/ansible-inventory"
-    if not Path(tool).exists():
-        pytest.skip("no ansible-inventory here")
-    path = write(text, name)
-    write("ansible_port: 7\nansible_user: file\n", "group_vars/web.yml")
-    write("ansible_become: true\n", "group_vars/all.yml")
-    write("ansible_user: hostfile\n", "host_vars/gpu02.yml")
-    ran = subprocess.run([tool, "-i", path, "--list"], capture_output=True, check=True)
-    theirs = json.loads(ran.stdout)
-    ours = load([path])
-    variables = {host: rooms.present(rooms.kept(found)) for host, found in theirs["_meta"]["hostvars"].items()}
-    assert {host: dict(found) for host, found in ours.hosts.items()} == variables

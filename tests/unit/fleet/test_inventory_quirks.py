@@ -1,15 +1,14 @@
-"""Inventories as Ansible really reads them: what it reads otherwise than one would think is read so here too."""
+"""Inventories as Ansible really reads them: what it reads otherwise than one would think is read so here too.
+
+tests/collection/test_inventories.py asks Ansible.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from gpuctl.fleet import inventory as rooms
 from gpuctl.fleet.errors import BadInventory
 from gpuctl.fleet.inventory import load
 from gpuctl.remote.endpoint import Settings
@@ -67,16 +66,6 @@ def write(tmp_path):
     return files
 
 
-def ansible(source):
-    """Return what Ansible reads, or None where it refuses the whole of it."""
-    tool = Path(".cache/ansible-venv/bin/ansible-inventory")
-    if not tool.exists():
-        pytest.skip("no ansible-inventory here (.ci/bootstrap ansible)")
-    ran = subprocess.run([tool, "-i", source, "--list"], capture_output=True, check=True, stdin=subprocess.DEVNULL)
-    said = json.loads(ran.stdout)["_meta"]["hostvars"]
-    return None if b"Unable to parse" in ran.stderr else {h: rooms.present(rooms.kept(v)) for h, v in said.items()}
-
-
 @pytest.mark.parametrize("about", READ)
 def test_it_is_read_so_here(write, about):
     files, source, users = READ[about]
@@ -90,25 +79,6 @@ def test_a_group_that_is_nowhere_is_a_mistake(write, about):
     with pytest.raises(BadInventory) as error:
         load([str(write({"i": text}) / "i")])
     assert says in error.value.brief
-
-
-@pytest.mark.machine
-@pytest.mark.slow  # a second of Ansible each
-@pytest.mark.parametrize("about", READ)
-def test_ansible_reads_the_same(write, about):
-    files, source, _ = READ[about]
-    path = write(files) / source
-    theirs = ansible(path)
-    assert {host for host in theirs or {} if theirs[host]} <= set(load([str(path)]).hosts)
-    for host, found in load([str(path)]).hosts.items():
-        assert dict(found) == (theirs or {}).get(host, {})
-
-
-@pytest.mark.machine
-@pytest.mark.slow
-@pytest.mark.parametrize("about", WRONG)
-def test_ansible_refuses_the_same(write, about):
-    assert ansible(write({"i": WRONG[about][0]}) / "i") is None
 
 
 @pytest.mark.parametrize(
@@ -131,14 +101,3 @@ def test_of_what_is_said_twice_ssh_takes_the_first(write, variables, says):
 def test_a_name_that_no_file_can_hold_is_refused(write):
     with pytest.raises(BadInventory, match="no host's name"):
         load(["gpu\udcff,"])
-
-
-@pytest.mark.machine
-@pytest.mark.slow
-def test_a_script_that_fails_does_not_lose_its_hosts_in_silence(write, monkeypatch):
-    where = write({"good": "[g]\na\n", "cloud": "#!/bin/sh\nexit 1\n"})
-    (where / "cloud").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{Path('.cache/ansible-venv/bin').absolute()}:{os.environ['PATH']}")
-    with pytest.raises(BadInventory, match="ansible-inventory cannot read") as error:
-        load([str(where / "good"), str(where / "cloud")])
-    assert str(where / "cloud") in error.value.details
