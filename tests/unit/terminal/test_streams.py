@@ -45,7 +45,7 @@ def test_a_full_disk_below_stdout_is_said_and_the_trail_is_kept(how, sit, cloud,
 @pytest.mark.parametrize("form", ["table", "json", "csv", "nagios"])
 def test_a_fleet_s_answers_that_are_printed_in_pieces(form, sit):
     """The host refuses the connection: exit code 6, whoever reads it or not; with nagios, UNKNOWN."""
-    asked = ("fleet", "check", "-i", "127.0.0.1,", "--ssh-config", "none", "-f", form)
+    asked = ("fleet", "check", "-i", "127.0.0.1:1,", "--ssh-config", "none", "-f", form)
     at = sit(None, *asked, stdout="head")
     assert at.end() == (3 if form == "nagios" else 6)
     at.tidy()
