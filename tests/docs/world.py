@@ -7,17 +7,13 @@ and a playbook does on the simulated host what its module would. Nothing of this
 
 from __future__ import annotations
 
-import contextlib
-import glob
-import io
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpuctl.cli.main import main
 from gpuctl.fleet.runner import Outcome
 from gpuctl_host.host import Host
+from tests.docs.desk import Desk
 from tests.docs.pages import ROOT
 from tests.docs.stand_ins import FleetRack, Look, Server
 from tests.sim import worlds
@@ -27,92 +23,13 @@ from tests.unit.moves.engine.kit import QUICK
 from tests.unit.up.cloud import UpSim
 from tests.unit.up.rig import request
 
-CLOUDS = ("OS_AUTH_URL", "OS_USERNAME", "OS_PASSWORD", "OS_TOKEN", "OS_REGION_NAME", "GPUCTL_NOVA_DB")
 COMPUTES = ("gpu17", "gpu18", "gpu-node-01", "gpu-node-02")
 RACK = ("gpu0301", "gpu0701", "gpu0702", "gpu0703")
-#: Absolute paths that pages name are below the world's folder instead.
-ABSOLUTE = ("/etc/nova/", "/var/lib/node_exporter/", "/root/")
-#: Every command that asks, and what says beforehand what a person answers: yes, and with `recover` to the confirmation too.
-ASKS = dict.fromkeys(
-    (
-        ("host", "prepare"), ("host", "restore"), ("host", "watch", "install"), ("host", "watch", "remove"),
-        ("flavor", "apply"), ("flavor", "create"), ("instance", "migrate"), ("instance", "drain"),
-        ("instance", "leftovers", "quarantine"), ("instance", "leftovers", "restore"), ("instance", "leftovers", "purge"),
-        ("fleet", "trust"), ("fleet", "prepare"), ("fleet", "restore"), ("up",),
-    ),
-    ("--yes",),
-) | {("instance", "recover"): ("--yes", "--accept", "confirm")}  # fmt: skip
 DAY_S = 24 * 3600
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What one command line gave."""
-
-    words: tuple[str, ...]
-    code: int
-    out: str
-    err: str
-
-
-class World:
-    """The folder, what is in it, and how a command is typed there. A scene is a method; see tests/docs/test_run.py."""
-
-    def __init__(self, folder: Path, monkeypatch: Any, stack: contextlib.ExitStack) -> None:
-        self.folder, self.stack, self.patch = folder, stack, monkeypatch
-        self.obj: dict[str, Any] = {}
-        self.run_id = ""
-        for name, value in {"HOME": "home", "XDG_STATE_HOME": "state", "XDG_CONFIG_HOME": "config", "XDG_CACHE_HOME": "cache"}.items():  # fmt: skip
-            (folder / value).mkdir()
-            monkeypatch.setenv(name, str(folder / value))
-        for name in CLOUDS:
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("COLUMNS", "160")
-        (folder / "work").mkdir()
-        monkeypatch.chdir(folder / "work")
-
-    # ------------------------------------------------------------ typing
-
-    def line(self, words: tuple[str, ...]) -> list[str]:
-        """The words as this world has them: globs expanded as a shell does, /etc/nova below the folder, real run ids."""
-        typed: list[str] = []
-        for word in words[1:]:
-            mark = "@" if word.startswith("@") else ""
-            path = word.removeprefix("@")
-            if path.startswith(ABSOLUTE):
-                typed.append(f"{mark}{self.folder}{path}")
-            elif "*" in word and not word.startswith("-") and "--limit" not in typed[-1:]:
-                found = sorted(glob.glob(word))
-                assert found, f"no file is like {word}"
-                typed += found
-            elif typed[-1:] == ["--run"]:
-                assert self.run_id, "this world has no run"
-                typed.append(self.run_id)
-            else:
-                typed.append(word)
-        if "--dry-run" not in typed:
-            typed += next((more for begins, more in ASKS.items() if tuple(typed[: len(begins)]) == begins), ())
-        return typed
-
-    def type(self, *words: str) -> Ran:
-        """The command ran in this process; nobody is at a terminal."""
-        line = self.line(words)
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(line, obj=dict(self.obj))
-        return Ran(tuple(line), code, out.getvalue(), err.getvalue())
-
-    def did(self, text: str, *codes: int) -> Ran:
-        """A command that a scene rests on."""
-        ran = self.type("gpuctl", *text.split())
-        assert ran.code in (codes or (0,)), ran
-        return ran
-
-    def keep(self, name: str, text: str, *codes: int) -> Path:
-        """A command's output is in a file of the working folder."""
-        path = Path(name)
-        path.write_text(self.did(text, *codes).out)
-        return path
+class World(Desk):
+    """What is in it. A scene is a method; see tests/docs/test_run.py."""
 
     # ------------------------------------------------------------ one host
 
