@@ -12,7 +12,7 @@ from gpuctl.fleet import inventory as rooms
 from gpuctl.fleet.errors import BadInventory
 from gpuctl.fleet.inventory import load
 from tests.unit.fleet.test_inventory import INI, YAML
-from tests.unit.fleet.test_inventory_quirks import READ, WRONG
+from tests.unit.fleet.test_inventory_quirks import READ, WRONG, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.machine, pytest.mark.timeout(120)]
 ABOUT = {
@@ -21,20 +21,6 @@ ABOUT = {
     "host_vars/gpu02.yml": "ansible_user: hostfile\n",
 }
 WHOLE = {"INI": ({"hosts": INI, **ABOUT}, "hosts"), "YAML": ({"hosts.yml": YAML, **ABOUT}, "hosts.yml")}
-
-
-@pytest.fixture
-def written(tmp_path):
-    """The folder that holds these files (name -> text)."""
-
-    def files(given):
-        for name, text in given.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return tmp_path
-
-    return files
 
 
 @pytest.fixture
@@ -52,16 +38,16 @@ def ansible(ansible_bin):
 
 
 @pytest.mark.parametrize("form", WHOLE)
-def test_every_variable_of_every_host(written, ansible, form):
+def test_every_variable_of_every_host(tmp_path, ansible, form):
     files, source = WHOLE[form]
-    path = written(files) / source
+    path = written(tmp_path, files) / source
     assert {host: dict(found) for host, found in load([str(path)]).hosts.items()} == ansible(path)
 
 
 @pytest.mark.parametrize("about", READ)
-def test_ansible_reads_the_quirks_the_same(written, ansible, about):
+def test_ansible_reads_the_quirks_the_same(tmp_path, ansible, about):
     files, source, _ = READ[about]
-    path = written(files) / source
+    path = written(tmp_path, files) / source
     ours, theirs = load([str(path)]).hosts, ansible(path)
     assert {host for host in theirs or {} if theirs[host]} <= set(ours)
     for host, found in ours.items():
@@ -69,12 +55,12 @@ def test_ansible_reads_the_quirks_the_same(written, ansible, about):
 
 
 @pytest.mark.parametrize("about", WRONG)
-def test_ansible_refuses_the_same(written, ansible, about):
-    assert ansible(written({"i": WRONG[about][0]}) / "i") is None
+def test_ansible_refuses_the_same(tmp_path, ansible, about):
+    assert ansible(written(tmp_path, {"i": WRONG[about][0]}) / "i") is None
 
 
-def test_a_script_that_fails_does_not_lose_its_hosts_in_silence(written, ansible_bin, monkeypatch):
-    where = written({"good": "[g]\na\n", "cloud": "#!/bin/sh\nexit 1\n"})
+def test_a_script_that_fails_does_not_lose_its_hosts_in_silence(tmp_path, ansible_bin, monkeypatch):
+    where = written(tmp_path, {"good": "[g]\na\n", "cloud": "#!/bin/sh\nexit 1\n"})
     (where / "cloud").chmod(0o755)
     monkeypatch.setenv("PATH", f"{ansible_bin}:{os.environ['PATH']}")
     with pytest.raises(BadInventory, match="ansible-inventory cannot read") as error:

@@ -54,16 +54,18 @@ WRONG = {
 }
 
 
+def written(folder, given):
+    """The folder, with these files in it (name -> text)."""
+    for name, text in given.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
 @pytest.fixture
 def write(tmp_path):
-    def files(given):
-        for name, text in given.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return tmp_path
-
-    return files
+    return lambda given: written(tmp_path, given)
 
 
 @pytest.mark.parametrize("about", READ)
