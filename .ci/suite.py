@@ -85,7 +85,7 @@ PARTS = {
                     env=(("PYTHONPATH", str(ROOT / "host_prep")),)),
         pytest_part("lab_host", "-m", "lab_host", "tests/lab/host", "--timeout=1800", limit=3600, may_be_empty=True),
         pytest_part("lab_openstack", "-m", "lab_openstack", "--timeout=1800", limit=3600, may_be_empty=True),
-        pytest_part("e2e", "-m", "e2e", "--timeout=1800", limit=3600, may_be_empty=True),
+        pytest_part("e2e", "-m", "e2e", "--timeout=1800", limit=2400, may_be_empty=True),
     )
 }  # fmt: skip
 SUITES = {

@@ -74,6 +74,8 @@ def status(state: str | None, form: str) -> int:
     ran = _child("status", state, "--json", output=subprocess.PIPE)
     if ran.returncode in (0, _NOT_UP):
         emit({"schema": "gpuctl.lab.status/1", **json.loads(ran.stdout)}, form, "")
+    else:
+        click.echo(ran.stdout, nl=False, err=True)  # why it cannot say
     return _code(ran.returncode)
 
 

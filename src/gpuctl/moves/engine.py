@@ -225,16 +225,18 @@ class Engine:
         if isinstance(step, Wait) and self._watch.quiet(one.server) > self.pace.quiet:
             step = Look(step.kind, step.detail)
         first = isinstance(step, Look) and step.rows and not one.track.held
-        # What was asked for a moment ago has done nothing yet.
-        since = min(one.looked_ago, time.time() - one.track.asked_at)
-        if isinstance(step, Look) and since < self._between_looks(one) and not first:
+        if isinstance(step, Look) and self._too_soon(one) and not first:
             step = Wait(step.kind, step.detail)
         return step, sight
 
-    def _between_looks(self, one: Running) -> float:
-        """Return the seconds between two close looks at a server: a fifth of what its present step has taken so far."""
+    def _too_soon(self, one: Running) -> bool:
+        """Say whether it was looked at a moment ago, or asked for something that cannot have done anything yet.
+
+        Between two close looks is a fifth of what the present step has taken so far.
+        """
         age = time.time() - one.track.asked_at
-        return min(max(age / 5, self.pace.shortest), self.pace.look)
+        between = min(max(age / 5, self.pace.shortest), self.pace.look)
+        return one.looked_ago < between or 0 <= age < between  # below 0 where the clock was set back
 
     def _pause(self) -> float:
         """Return how long to wait for what is under way, or for the next poll."""

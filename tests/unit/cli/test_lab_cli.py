@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
@@ -29,3 +30,11 @@ def test_a_lab_that_was_never_started(capfd, tmp_path):
     assert main(["lab", "status", "--state", str(tmp_path / "none"), "-f", "json"]) == 1
     expected = {"schema": "gpuctl.lab.status/1", "state": str(tmp_path / "none"), "up": False, "services": []}
     assert json.loads(capfd.readouterr().out) == expected
+
+
+def test_why_it_cannot_say_is_on_stderr(monkeypatch, capsys):
+    told = subprocess.CompletedProcess([], 1, stdout=b"failed: a port is taken\n")
+    monkeypatch.setattr(lab, "_child", lambda *_, **__: told)
+    assert main(["lab", "status", "-f", "json"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "failed: a port is taken\n")

@@ -34,9 +34,8 @@ _GONE = """
 SELECT DISTINCT p.instance_uuid FROM pci_devices p LEFT JOIN instances i ON i.uuid = p.instance_uuid AND i.deleted = 0
 WHERE p.deleted = 0 AND p.instance_uuid IS NOT NULL AND i.uuid IS NULL
 """
-# A host that went to another cell leaves a deleted one in its old one's.
-_HOSTS = "SELECT DISTINCT host FROM compute_nodes WHERE deleted = 0"
-_WERE = "SELECT DISTINCT host FROM compute_nodes"
+# A host that went to another cell leaves a deleted one in its old one's; `deleted` is 0, or the row's own id.
+_HOSTS = "SELECT host, MIN(deleted) FROM compute_nodes GROUP BY host"
 # A deleted server's migrations are marked deleted with it, and no API shows them any more; uuid is there since Pike.
 _MOVED = """
 SELECT id, uuid, instance_uuid, migration_type, status, source_compute, dest_compute, created_at, updated_at
@@ -116,8 +115,8 @@ class NovaDatabase:
             with _connected(url) as ask:
                 rows += (_row(one) for one in ask(_ROWS))
                 gone |= {one[0] for one in ask(_GONE)}
-                cells |= {one[0]: cell for one in ask(_HOSTS)}
-                before |= {one[0]: cell for one in ask(_WERE)}
+                for host, deleted in ask(_HOSTS):
+                    (before if deleted else cells)[host] = cell
         return DatabaseView(tuple(rows), frozenset(gone), {**before, **cells})
 
     def rows_of(self, server: str) -> tuple[Row, ...]:

@@ -36,9 +36,11 @@ def destination(at: Situation) -> Finding:
     if one is None:
         return fail(name, at, f"there is no compute host {at.to}", "GET /os-services", "openstack compute service list")
     if at.books.apart(at.source, at.to):
-        said = f"{at.source} and {at.to} are in the databases of different cells"
+        said = (
+            f"{at.source} and {at.to} are in the databases of different cells; Nova unshelves in a server's own alone"
+        )
         return fail(
-            name, at, f"{at.to} is in another cell: Nova moves no server there", said, "name a host of its cell"
+            name, at, f"{at.to} is in another cell: gpuctl moves no server there", said, "name a host of its cell"
         )
     if not ready(one):
         fix = f"openstack compute service set --enable {at.to} nova-compute, or name another host"

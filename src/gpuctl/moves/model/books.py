@@ -82,7 +82,11 @@ class Books:
         return tuple(self._index.domains.get(server, ()))
 
     def apart(self, host: str | None, other: str) -> bool:
-        """Say whether two compute hosts are known to be in different cells: Nova moves no server between these."""
+        """Say whether two compute hosts are known to be in different cells.
+
+        Nova unshelves a server in its own alone, and moves one cold between two where a policy lets it
+        (cross_cell_resize): that way is not followed here.
+        """
         mine, its = self.cells.get(host or ""), self.cells.get(other)
         return mine is not None and its is not None and mine != its
 

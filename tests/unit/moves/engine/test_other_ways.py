@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
+from types import SimpleNamespace
+
 import pytest
 
+from gpuctl.moves.engine import Engine
+from gpuctl.moves.nova_api import NovaApi
 from tests.unit.moves.engine.kit import clean, ids
 
 
@@ -113,3 +118,32 @@ class TestPolls:
         assert {one.state for one in results} == {"done"}
         assert figures
         assert set(figures) == {2}
+
+    def test_the_events_of_what_was_before_are_not_read(self, rig, monkeypatch):
+        rig.sim.boot("guest", "gpu-a", "gtx1080:1")
+        assert rig.one("guest").state == "done"
+        done = []
+        for name in ("action", "act"):
+            real = getattr(NovaApi, name)
+            note = lambda self, *args, _name=name, _real=real: (done.append(_name), _real(self, *args))[1]  # noqa: E731
+            monkeypatch.setattr(NovaApi, name, note)
+        assert rig.one("guest").state == "done"
+        assert done[0] == "act"
+        assert "action" in done
+
+    @pytest.mark.parametrize(
+        ("asked", "looked", "soon"),
+        [
+            (0.0, inf, True),  # what was asked for this instant has done nothing yet
+            (0.3, inf, False),
+            (0.3, 0.1, True),
+            (60.0, 0.9, True),
+            (60.0, 1.1, False),
+            (-3600.0, inf, False),  # the clock was set back
+            (-3600.0, 0.0, True),
+        ],
+    )
+    def test_when_it_is_too_soon_for_a_close_look(self, monkeypatch, asked, looked, soon):
+        monkeypatch.setattr("gpuctl.moves.engine.time.time", lambda: 1e9)
+        one = SimpleNamespace(looked_ago=looked, track=SimpleNamespace(asked_at=1e9 - asked))
+        assert Engine("sim", None, None)._too_soon(one) is soon
