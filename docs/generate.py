@@ -71,7 +71,7 @@ def commands():
     from gpuctl.cli.main import gpuctl
 
     mark = MARK.format("src/gpuctl/cli")
-    context = click.Context(gpuctl, info_name="gpuctl")
+    context = click.Context(gpuctl, info_name="gpuctl", **gpuctl.context_settings)
     found, rows = {}, []
     for name in gpuctl.list_commands(context):
         command = gpuctl.get_command(context, name)

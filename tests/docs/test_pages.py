@@ -51,7 +51,7 @@ def options_of(command: click.Command, context: click.Context) -> Iterator[tuple
 
 
 def test_every_option_says_what_it_is_for_and_is_on_its_page():
-    found = [*options_of(gpuctl, click.Context(gpuctl, info_name="gpuctl"))]
+    found = [*options_of(gpuctl, click.Context(gpuctl, info_name="gpuctl", **gpuctl.context_settings))]
     assert len(found) > 400
     assert [(path, one.opts) for path, one in found if not one.help] == []
     for path, one in found:
@@ -70,7 +70,7 @@ def test_pages_are_found():
 @pytest.mark.parametrize("said", commands(), ids=str)
 def test_a_command_of_the_docs_exists(said: Said):
     """Groups, commands and options are real; in a block of its own, all of the line is taken."""
-    context = click.Context(gpuctl, info_name="gpuctl")
+    context = click.Context(gpuctl, info_name="gpuctl", **gpuctl.context_settings)
     command: click.Command = gpuctl
     words = list(said.words[1:])
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
